@@ -1,0 +1,1 @@
+"""The experiment: its plan, its execution, its record."""
