@@ -1,0 +1,147 @@
+"""The serial console, read from the first byte to the last by one thread.
+
+QEMU holds the other end of a socket pair and writes ``console.log`` itself, so
+that the log is whole even when the harness is killed. The thread groups trouble
+into events; whoever waits for something asks the console at the same time.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections import deque
+from pathlib import Path
+
+import pexpect
+from pexpect import fdpexpect
+
+from harness.core.deadline import Deadline
+from harness.core.errors import GuestCrash, InfrastructureError
+from harness.core.proc import tail
+from harness.machine.oops import Collector, Event
+
+KEPT_LINES = 400
+SETTLE_S = 1.0  # silence on the console after which an oops is taken to be printed whole
+
+
+class Console:
+    """Watches a guest's console for trouble and for words that are waited for."""
+
+    def __init__(self, ours: socket.socket, log: Path) -> None:
+        self.log = log
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._collector = Collector()
+        self._socket = ours
+        self._changed = threading.Condition()
+        self._fatal: Event | None = None
+        self._closed = False
+        self._count = 0
+        self._matches: list[tuple[re.Pattern[str], list[str]]] = []
+        self._thread = threading.Thread(target=self._read, name="console", daemon=True)
+        self._thread.start()
+
+    # -- the reading thread
+
+    def _read(self) -> None:
+        reader = fdpexpect.fdspawn(
+            self._socket.fileno(), timeout=None, encoding="utf-8", codec_errors="replace",
+            maxread=65536,
+        )
+        while True:
+            try:
+                found = reader.expect_exact(["\n", pexpect.EOF], timeout=None)
+            except (OSError, ValueError):
+                found = 1
+            text = reader.before if isinstance(reader.before, str) else ""
+            if text.strip("\r\n") or found == 0:
+                self._take(text.rstrip("\r\n"))
+            if found == 1:
+                break
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _take(self, line: str) -> None:
+        with self._changed:
+            self.lines.append(line)
+            self._count += 1
+            event = self._collector.feed(line)
+            if event is not None and event.fatal:
+                self._fatal = event
+            for pattern, found in self._matches:
+                if pattern.search(line):
+                    found.append(line)
+            self._changed.notify_all()
+
+    # -- what others ask
+
+    @property
+    def crashed(self) -> bool:
+        """Whether something fatal has been announced."""
+        return self._fatal is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the guest's end of the console is gone (QEMU ended)."""
+        return self._closed
+
+    @property
+    def events(self) -> list[Event]:
+        """All trouble so far, fatal or not."""
+        with self._changed:
+            return list(self._collector.events)
+
+    def wait_for(self, pattern: str, deadline: Deadline, what: str) -> str:
+        """The first line that matches, from the console's beginning (last 400 lines) on.
+
+        Raises :class:`GuestCrash` as soon as the guest crashes, and
+        :class:`InfrastructureError` when it ends or the deadline passes.
+        """
+        regex = re.compile(pattern)
+        found: list[str] = []
+        with self._changed:
+            found.extend(line for line in self.lines if regex.search(line))
+            self._matches.append((regex, found))
+            try:
+                while not found:
+                    if self._fatal or self._closed or deadline.expired:
+                        break
+                    self._changed.wait(deadline.slice(1.0))
+            finally:
+                self._matches.remove((regex, found))
+        if found:
+            return found[0]
+        self.check()
+        raise InfrastructureError(
+            f"the guest did not {what} within {deadline.seconds:.0f} s",
+            excerpt=tail(self.log, 15), log=self.log,
+        )
+
+    def check(self) -> None:
+        """Raise :class:`GuestCrash` when the guest has crashed, else return at once."""
+        if self._fatal is not None:
+            self.settle()
+            raise GuestCrash(
+                f"the guest's kernel crashed: {self._fatal.title}",
+                kind=self._fatal.kind, oops=self._fatal.text, log=self.log,
+            )
+        if self._closed:
+            raise InfrastructureError(
+                "QEMU ended while the guest was in use", excerpt=tail(self.log, 15), log=self.log
+            )
+
+    def settle(self, limit: float = 10.0) -> None:
+        """Wait until the console has been silent for a second: an oops takes time to print."""
+        deadline = Deadline(limit)
+        with self._changed:
+            while not self._closed and not deadline.expired:
+                seen = self._count
+                self._changed.wait(deadline.slice(SETTLE_S))
+                if self._count == seen:
+                    return
+
+    def close(self) -> None:
+        """Stop reading; call when QEMU is gone, so that the last words have been read."""
+        self._thread.join(timeout=2.0)
+        self._socket.close()

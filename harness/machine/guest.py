@@ -1,0 +1,209 @@
+"""A QEMU guest from power-on to power-off: the machine that workloads run in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from harness.core.deadline import Deadline
+from harness.core.errors import HarnessError, InfrastructureError
+from harness.core.proc import bound_to_us, tail
+from harness.machine import qemu
+from harness.machine.console import Console
+from harness.machine.oops import Event
+from harness.machine.qmp import Monitor
+from harness.machine.ssh import RemoteProcess, Result, Session
+
+READY = r"pte-harness: (ready|failed: .*)"
+BOOT_SECONDS = 20.0  # under KVM with a production kernel; scaled by accel and kernel
+COMMAND_SECONDS = 30.0
+
+
+class Guest:
+    """One boot of one build.
+
+    Use it as a context manager: whatever happens inside, no QEMU survives the
+    block. ``directory`` receives ``console.log`` and ``qemu.log``.
+    ``slowness`` stretches every deadline for debug kernels.
+
+    Raises on entry :class:`InfrastructureError` when QEMU or the boot fails and
+    :class:`GuestCrash` when the kernel dies on the way.
+    """
+
+    def __init__(
+        self, spec: qemu.GuestSpec, directory: Path, *, key: Path, host_key: str,
+        slowness: float = 1.0, boot_seconds: float | None = None,
+    ) -> None:
+        self.spec = spec
+        self.directory = directory
+        self.log = directory / "console.log"
+        self.argv: list[str] = []
+        self.seconds_to_ready: float | None = None
+        self.ssh_port = 0
+        self._key = key
+        self._host_key = host_key
+        self._patience = spec.accel.patience * slowness
+        self._boot_seconds = boot_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._console: Console | None = None
+        self._monitor: Monitor | None = None
+        self._sockets: list[socket.socket] = []
+        self._session = Session(self.check)
+
+    # -- life
+
+    def __enter__(self) -> Guest:
+        try:
+            self.start()
+            self.wait_ready()
+            self.connect()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.power_off()
+        else:
+            self.kill()
+
+    def start(self) -> None:
+        """Start QEMU; returns when its monitor answers."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        console, console_end = socket.socketpair()
+        qmp, qmp_end = socket.socketpair()
+        self._sockets = [console_end, qmp_end]
+        self.argv = qemu.argv(
+            self.spec,
+            console=f"socket,id=console,fd={console_end.fileno()},logfile={self.log},logappend=off",
+            qmp=f"socket,id=qmp,fd={qmp_end.fileno()}",
+            gdb_socket=self.gdb_socket,
+        )
+        started = time.monotonic()
+        self._started = started
+        with (self.directory / "qemu.log").open("wb") as errors:
+            self._process = subprocess.Popen(
+                bound_to_us(self.argv), stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                pass_fds=[console_end.fileno(), qmp_end.fileno()], start_new_session=True,
+                env={**os.environ, "TMPDIR": tempfile.gettempdir()},
+            )
+        for end in self._sockets:
+            end.close()
+        self._console = Console(console, self.log)
+        self._monitor = Monitor(qmp)
+        try:
+            self._monitor.connect(20.0)
+            self.ssh_port = self._monitor.ssh_port()
+        except InfrastructureError as error:
+            raise InfrastructureError(
+                "QEMU did not start", excerpt=tail(self.directory / "qemu.log", 5) or error.message,
+                log=self.directory / "qemu.log",
+            ) from error
+
+    @property
+    def gdb_socket(self) -> Path:
+        """The unix socket of QEMU's gdb stub, where ``gdb=True``."""
+        return self.directory / "gdb.sock"
+
+    def wait_ready(self) -> None:
+        """Wait until the guest's init says on the console that sshd listens."""
+        deadline = Deadline(self._boot_seconds or self.scaled(BOOT_SECONDS))
+        line = self.console.wait_for(READY, deadline, "get ready")
+        if "failed" in line:
+            raise InfrastructureError(f"the guest's init {line.split(': ', 1)[1]}", log=self.log)
+        self.seconds_to_ready = time.monotonic() - self._started
+
+    def connect(self) -> None:
+        """Log in over SSH."""
+        self._session.connect(
+            self.ssh_port, self._key, self._host_key, Deadline(self.scaled(COMMAND_SECONDS))
+        )
+
+    def power_off(self) -> None:
+        """End the guest in good order: its processes first, so that leaks show on the console."""
+        if self._process is None:
+            return
+        with contextlib.suppress(HarnessError):
+            self._session.run("kill -USR1 1", Deadline(self.scaled(5.0)), check=False)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(self.scaled(5.0))
+        self.kill()
+
+    def kill(self) -> None:
+        """End QEMU now and release everything; safe to call twice."""
+        self._session.close()
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
+        if self._console is not None:
+            self._console.close()
+
+    # -- use
+
+    def scaled(self, seconds: float) -> float:
+        """A KVM-and-production-kernel number of seconds stretched to this guest's speed."""
+        return seconds * self._patience
+
+    @property
+    def console(self) -> Console:
+        """The console; there from :meth:`start` on, readable after the end."""
+        if self._console is None:
+            raise InfrastructureError("the guest was not started")
+        return self._console
+
+    @property
+    def events(self) -> list[Event]:
+        """Trouble the console has shown so far."""
+        return self.console.events if self._console else []
+
+    def check(self) -> None:
+        """Raise when the kernel has crashed or QEMU is gone."""
+        self.console.check()
+
+    def run(
+        self, command: str, *, seconds: float = COMMAND_SECONDS, check: bool = True,
+        data: bytes | None = None,
+    ) -> Result:
+        """Run a shell command to its end; ``seconds`` are stretched by :meth:`scaled`."""
+        return self._session.run(command, Deadline(self.scaled(seconds)), check=check, data=data)
+
+    def start_program(self, command: str) -> RemoteProcess:
+        """Start a program and go on."""
+        return self._session.start(command)
+
+    @property
+    def session(self) -> Session:
+        """The SSH connection, for streaming and files."""
+        return self._session
+
+    def push(self, local: Path, remote: str) -> None:
+        """Copy a file into the guest."""
+        self._session.push(local, remote, Deadline(self.scaled(COMMAND_SECONDS)))
+
+    def pull(self, remote: str, local: Path) -> None:
+        """Copy a file out of the guest."""
+        self._session.pull(remote, local, Deadline(self.scaled(COMMAND_SECONDS)))
+
+    def pin_vcpus(self, cpus: list[int]) -> None:
+        """Bind vCPU threads to host CPUs, one each, as far as ``cpus`` go."""
+        if self._monitor is None:
+            return
+        for thread, cpu in zip(self._monitor.vcpu_threads(), cpus, strict=False):
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(thread, {cpu})

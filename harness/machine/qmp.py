@@ -1,0 +1,68 @@
+"""Control of a running QEMU over its machine protocol, through qemu.qmp.
+
+qemu.qmp is asynchronous; a guest needs three short commands in its life, so each
+runs the private event loop just as long as it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+from typing import Any
+
+from qemu.qmp import QMPClient
+from qemu.qmp.protocol import ConnectError, StateError
+
+from harness.core.errors import InfrastructureError
+
+
+class Monitor:
+    """The control connection of one guest."""
+
+    def __init__(self, ours: socket.socket) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client = QMPClient("guest")
+        self._client.logger.disabled = True  # a guest that dies is no news to its console
+        self._socket = ours
+
+    def connect(self, seconds: float) -> None:
+        """Shake hands; raises :class:`InfrastructureError` when QEMU does not answer."""
+        try:
+            self._run(asyncio.wait_for(self._client.connect(self._socket), seconds))
+        except (ConnectError, TimeoutError, OSError, EOFError) as error:
+            raise InfrastructureError(f"QEMU does not answer on its monitor: {error}") from error
+
+    def ssh_port(self) -> int:
+        """The host port that is forwarded to the guest's sshd."""
+        text = self._execute("human-monitor-command", {"command-line": "info usernet"})
+        match = re.search(r"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", str(text))
+        if not match:
+            raise InfrastructureError("QEMU forwards no port to the guest", excerpt=str(text))
+        return int(match.group(1))
+
+    def vcpu_threads(self) -> list[int]:
+        """Host thread ids of the vCPUs, in order."""
+        return [cpu["thread-id"] for cpu in self._execute("query-cpus-fast")]
+
+    def quit(self) -> None:
+        """End QEMU now; no error when it is gone already."""
+        with contextlib.suppress(Exception):
+            self._execute("quit")
+
+    def close(self) -> None:
+        """Drop the connection."""
+        with contextlib.suppress(Exception):
+            self._run(asyncio.wait_for(self._client.disconnect(), 2.0))
+        self._loop.close()
+        self._socket.close()
+
+    def _execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        try:
+            return self._run(asyncio.wait_for(self._client.execute(command, arguments), 10.0))
+        except (StateError, TimeoutError, EOFError, OSError) as error:
+            raise InfrastructureError(f"QEMU did not answer {command}: {error}") from error
+
+    def _run(self, awaitable: Any) -> Any:
+        return self._loop.run_until_complete(awaitable)

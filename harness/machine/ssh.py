@@ -1,0 +1,261 @@
+"""A shell in the guest: commands, files and streams over one SSH connection (paramiko).
+
+Every wait has a deadline and asks the console meanwhile, so that a panic ends it
+at once with the oops instead of "connection lost".
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import shlex
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import paramiko
+
+from harness.core.deadline import Deadline
+from harness.core.errors import InfrastructureError, UserError
+
+# paramiko logs a traceback for each failed attempt; what matters is raised.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+logging.getLogger("paramiko").propagate = False
+
+POLL_S = 0.25  # how often a silent wait looks at the console
+CHUNK = 32768
+_LOST = (paramiko.SSHException, EOFError, OSError)
+LOST_PATIENCE_S = 5.0  # a dead connection may precede its oops on the serial line
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended; both streams as text."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class RemoteProcess:
+    """A program running in the guest: its output line by line, its input, its exit code."""
+
+    def __init__(self, session: Session, command: str, *, pty: bool = False) -> None:
+        self._session = session
+        self.command = command
+        self._out = bytearray()
+        self._err = bytearray()
+        self._channel = session.open_channel()
+        if pty:
+            self._channel.get_pty()
+        self._channel.exec_command(command)
+        self._channel.settimeout(POLL_S)
+
+    def write(self, data: bytes) -> None:
+        """Send to the program's standard input."""
+        with self._session.explain(self.command):
+            self._channel.sendall(data)
+
+    def close_input(self) -> None:
+        """End the program's standard input."""
+        with contextlib.suppress(*_LOST):
+            self._channel.shutdown_write()
+
+    def poll(self) -> tuple[bytes, bytes]:
+        """What has arrived on both streams; waits at most a quarter of a second for it."""
+        out = b""
+        with self._session.explain(self.command):
+            with contextlib.suppress(TimeoutError):
+                out = self._channel.recv(CHUNK)
+            err = b""
+            while self._channel.recv_stderr_ready():
+                err += self._channel.recv_stderr(CHUNK)
+        return out, err
+
+    @property
+    def ended(self) -> bool:
+        """Whether the program has ended and all its output has been taken."""
+        channel = self._channel
+        over = channel.exit_status_ready() or channel.closed or bool(channel.eof_received)
+        return over and not (channel.recv_ready() or channel.recv_stderr_ready())
+
+    def chunks(self, deadline: Deadline) -> Iterator[tuple[bytes, bytes]]:
+        """Output as it comes, until the program ends.
+
+        Raises :class:`InfrastructureError` when the deadline passes first or the
+        connection is lost, :class:`GuestCrash` when the kernel dies.
+        """
+        while True:
+            out, err = self.poll()
+            if out or err:
+                yield out, err
+            elif self.ended:
+                return
+            else:
+                self._session.check()
+                if deadline.expired:
+                    self._channel.close()
+                    raise InfrastructureError(
+                        f"`{self.command[:60]}` was not done after {deadline.seconds:.0f} s"
+                    )
+
+    def line(self, deadline: Deadline) -> str | None:
+        """The next line of standard output without its end, or None at the end."""
+        chunks = self.chunks(deadline)
+        while b"\n" not in self._out:
+            try:
+                out, err = next(chunks)
+            except StopIteration:
+                rest, self._out = bytes(self._out), bytearray()
+                return rest.decode(errors="replace") if rest else None
+            self._out += out
+            self._err += err
+        line, _, rest = bytes(self._out).partition(b"\n")
+        self._out = bytearray(rest)
+        return line.decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What :meth:`line` has met on standard error so far."""
+        return self._err.decode(errors="replace")
+
+    def wait(self, deadline: Deadline) -> int:
+        """The exit code; -1 when the connection closed without one."""
+        for _, err in self.chunks(deadline):
+            self._err += err
+        while not self._channel.exit_status_ready():
+            self._session.check()
+            if deadline.expired or self._channel.closed:
+                break
+            time.sleep(0.01)
+        code = self._channel.exit_status if self._channel.exit_status_ready() else -1
+        self._channel.close()
+        if code == -1:
+            self._session.check_lost(self.command)
+        return code
+
+
+class Session:
+    """An SSH connection to a guest.
+
+    ``check`` is the console's: it raises when the guest is dead.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check = check
+        self._transport: paramiko.Transport | None = None
+
+    def connect(self, port: int, key: Path, host_key: str, deadline: Deadline) -> None:
+        """Log in as root; call it after the guest announced that sshd listens."""
+        client_key = paramiko.Ed25519Key.from_private_key_file(str(key))
+        kind, blob = host_key.split()[:2]
+        expected = paramiko.PKey.from_type_string(kind, base64.b64decode(blob))
+        last: Exception | None = None
+        while not deadline.expired:
+            self.check()
+            try:
+                link = socket.create_connection(("127.0.0.1", port), deadline.slice(10.0))
+                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                transport = paramiko.Transport(link)
+                transport.banner_timeout = transport.auth_timeout = deadline.remaining()
+                transport.connect(hostkey=expected, username="root", pkey=client_key)
+            except _LOST as error:
+                last = error
+                time.sleep(deadline.slice(0.2))
+                continue
+            transport.set_keepalive(0)
+            self._transport = transport
+            return
+        raise InfrastructureError(f"SSH to the guest failed: {last}")
+
+    def open_channel(self) -> paramiko.Channel:
+        """A new channel on the connection."""
+        if self._transport is None:
+            raise InfrastructureError("no SSH connection to the guest")
+        with self.explain("open a channel"):
+            return self._transport.open_session(timeout=60)
+
+    @contextlib.contextmanager
+    def explain(self, what: str) -> Iterator[None]:
+        """Turn a broken connection into the crash that broke it, where there is one."""
+        try:
+            yield
+        except TimeoutError:
+            raise
+        except _LOST as error:
+            self.check_lost(what)
+            raise InfrastructureError(f"SSH to the guest broke during `{what[:60]}`: {error}") \
+                from error
+
+    def check_lost(self, what: str) -> None:
+        """After a lost connection: give the console time to say why, then raise.
+
+        Raises :class:`GuestCrash` when it does, :class:`InfrastructureError` when it stays silent.
+        """
+        deadline = Deadline(LOST_PATIENCE_S)
+        while not deadline.expired:
+            self.check()
+            time.sleep(0.1)
+        raise InfrastructureError(f"SSH to the guest was lost during `{what[:60]}`")
+
+    def start(self, command: str, *, pty: bool = False) -> RemoteProcess:
+        """Start a program without waiting for it."""
+        return RemoteProcess(self, command, pty=pty)
+
+    def run(
+        self, command: str, deadline: Deadline, *, check: bool = True, data: bytes | None = None,
+        on_stdout: Callable[[bytes], object] | None = None,
+        on_stderr: Callable[[bytes], object] | None = None,
+    ) -> Result:
+        """Run a command to its end; ``data`` is its standard input.
+
+        Raises :class:`InfrastructureError` with its last words when ``check`` is set and it fails.
+        """
+        process = self.start(command)
+        if data is not None:
+            process.write(data)
+        process.close_input()
+        out, err = bytearray(), bytearray()
+        for more_out, more_err in process.chunks(deadline):
+            out += more_out
+            err += more_err
+            if on_stdout and more_out:
+                on_stdout(more_out)
+            if on_stderr and more_err:
+                on_stderr(more_err)
+        code = process.wait(deadline)
+        result = Result(code, out.decode(errors="replace"), err.decode(errors="replace"))
+        if check and code != 0:
+            raise InfrastructureError(
+                f"`{command[:80]}` failed in the guest with exit code {code}",
+                excerpt=(result.stderr or result.stdout)[-2000:].strip(),
+            )
+        return result
+
+    def push(self, local: Path, remote: str, deadline: Deadline) -> None:
+        """Copy a file into the guest, with its mode.
+
+        Through ``cat``: the SFTP server would cost a TCG guest more time than the file.
+        """
+        try:
+            data, mode = local.read_bytes(), local.stat().st_mode & 0o777
+        except OSError as error:
+            raise UserError(f"cannot read {local}: {error.strerror}") from error
+        target = shlex.quote(remote)
+        folder = shlex.quote(str(PurePosixPath(remote).parent))
+        self.run(f"mkdir -p {folder} && cat > {target} && chmod {mode:o} {target}",
+                 deadline, data=data)
+
+    def pull(self, remote: str, local: Path, deadline: Deadline) -> None:
+        """Copy a file out of the guest."""
+        with local.open("wb") as sink:
+            self.run(f"cat {shlex.quote(remote)}", deadline, on_stdout=sink.write)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
