@@ -18,6 +18,13 @@ from harness.core.errors import InfrastructureError, UserError
 
 TAIL_LINES = 40
 
+# Standard input is a pipe whose other end only the harness holds. When it dies,
+# however it dies, the read ends and the whole process group is killed.
+GUARD = """exec 3<&0
+(read -r _; kill -KILL 0) <&3 >/dev/null 2>&1 &
+exec "$@" 3<&- </dev/null
+"""
+
 
 def bound_to_us(argv: Sequence[str]) -> list[str]:
     """``argv`` wrapped so that the kernel kills it when the harness dies, SIGKILL included."""
@@ -48,16 +55,29 @@ def kill_group(process: subprocess.Popen[bytes], *, grace: float = 2.0) -> None:
 def spawned(
     argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A child in its own session with its output in one pipe; gone when the block ends."""
-    process = subprocess.Popen(
-        bound_to_us(argv), cwd=cwd, env=dict(env) if env is not None else None,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    """A child in its own session with its output in one pipe; gone when the block ends.
+
+    Gone is everything it started, too, and even if the harness is killed: a
+    parent-death signal reaches one process, not the make, sh and cc1 below it.
+    """
+    guard, alive = os.pipe()
+    try:
+        process = subprocess.Popen(
+            ["sh", "-c", GUARD, "guard", *bound_to_us(argv)],
+            cwd=cwd, env=dict(env) if env is not None else None,
+            stdin=guard, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(alive)
+        raise
+    finally:
+        os.close(guard)
     try:
         yield process
     finally:
         kill_group(process)
+        os.close(alive)
         if process.stdout:
             process.stdout.close()
 

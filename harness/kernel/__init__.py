@@ -1,0 +1,1 @@
+"""Source -> series -> config -> build. Knows nothing of machines."""

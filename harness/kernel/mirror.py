@@ -1,0 +1,88 @@
+"""Which Debian mirror to ask: a flag, harness.toml, or what the system's apt is configured with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.core.errors import UserError
+
+FIELDS = ("ORIGIN", "LABEL", "SITE", "RELEASE", "CODENAME", "COMPONENT")
+RELEASE = "bookworm"  # the release the harness is made for; its mirror carries the others too
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A Debian mirror and who named it."""
+
+    url: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class _Target:
+    origin: str
+    label: str
+    site: str
+    release: str
+    codename: str
+    component: str
+
+
+def resolve_mirror(config_mirror: str, flag: str | None) -> Mirror:
+    """The mirror to use: flag, harness.toml, the system's apt configuration.
+
+    Raises :class:`UserError` when none of them names one.
+    """
+    if flag:
+        return Mirror(flag.rstrip("/"), "--mirror")
+    if config_mirror:
+        return Mirror(config_mirror.rstrip("/"), "harness.toml")
+    site = choose_site(_index_targets()) or choose_site(_index_targets("--no-release-info"))
+    if site:
+        return Mirror(site.rstrip("/"), "the system's apt configuration")
+    raise UserError(
+        "the system's apt configuration names no Debian mirror",
+        hint="name one with --mirror URL or `mirror` in harness.toml",
+    )
+
+
+def choose_site(lines: Iterable[str]) -> str:
+    """The site of Debian's main archive in the lines of `apt-get indextargets`; empty if none.
+
+    The release the harness is made for is preferred; another Debian release will
+    do, because every mirror carries all of them.
+    """
+    targets = [
+        _Target(*fields) for line in lines
+        if len(fields := line.strip().split("|")) == len(FIELDS)
+    ]
+    main = [target for target in targets if target.component == "main" and _is_archive(target)]
+    main.sort(key=lambda target: RELEASE not in (target.codename, target.release))
+    return main[0].site if main else ""
+
+
+def _is_archive(target: _Target) -> bool:
+    """Whether a target is Debian's main archive, not security, backports or somebody else's."""
+    if not target.origin.startswith("$("):
+        return (target.origin, target.label) == ("Debian", "Debian")
+    # No Release files have been downloaded yet (a fresh container): apt has left
+    # the fields unexpanded, and only the shape of the entry tells.
+    path = target.site.rstrip("/").rsplit("/", 1)[-1]
+    return path == "debian" and "security" not in target.release
+
+
+def _index_targets(*options: str) -> list[str]:
+    """What apt knows about its sources; empty when apt cannot say."""
+    wanted = "|".join(f"$({field})" for field in FIELDS)
+    try:
+        done = subprocess.run(
+            ["apt-get", "indextargets", *options, "--format", wanted], capture_output=True,
+            text=True, errors="replace", timeout=20, check=False, stdin=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines()

@@ -1,0 +1,1 @@
+int handle_mm_fault(int address);
