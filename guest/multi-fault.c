@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * multi-fault: page faults per minute, the letter's second measurement.
+ *
+ * Models: N threads, thread i pinned to CPU i modulo CPUs, each with a region
+ * of its own. In every round each thread writes one byte in every 4 KiB page
+ * of the first 2 MiB of its region (512 faults); all meet at a barrier, thread
+ * 0 drops all regions with MADV_DONTNEED, all meet again, next round. With
+ * --mode independent each thread drops its own region and there is no barrier.
+ *
+ * Shows: what a fault costs when the drop has freed its page table (one table
+ * per 512 faults), and what that costs when many CPUs fault at once.
+ *
+ * Cannot show: cache misses or contention under icount; the gain of freed
+ * tables; anything at all when THP is enabled (one fault then fills 2 MiB, the
+ * count of faults below is then wrong, and "thp" in the output tells).
+ *
+ * The program is its own work after the description in the letter's thread;
+ * it is used the same way:
+ *	perf stat -e page-faults --repeat 5 ./multi-fault 8
+ *
+ * All regions lie in one mapping at a fixed stride, so that they are one VMA
+ * whichever way the kernel merges. With --align below 2 MiB every region
+ * starts at an odd multiple of it, hence neighbours share a table.
+ */
+#include "common.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MAX_THREADS 256
+
+struct thread {
+	pthread_t id;
+	unsigned int nth;
+	char *region;
+	uint64_t rounds;
+	uint64_t end_ns;
+};
+
+static struct thread threads[MAX_THREADS];
+static unsigned int nr_threads = 1;
+static uint64_t max_rounds;		/* 0: run for max_ns instead */
+static uint64_t max_ns = 60 * 1000000000ULL;
+static uint64_t warmup_rounds;
+static size_t region_size = PMD_SIZE;
+static size_t alignment = PMD_SIZE;
+static bool independent;
+
+static pthread_barrier_t barrier;
+static uint64_t start_ns;
+static bool stop;			/* written between barriers only */
+
+static void touch(char *region)
+{
+	size_t at;
+
+	for (at = 0; at < PMD_SIZE; at += PAGE_SIZE)
+		*(volatile char *)(region + at) = 1;
+}
+
+static void drop(char *region)
+{
+	if (madvise(region, region_size, MADV_DONTNEED))
+		die_errno("madvise(MADV_DONTNEED)");
+}
+
+static void drop_all(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_threads; i++)
+		drop(threads[i].region);
+}
+
+static bool finished(uint64_t rounds)
+{
+	if (max_rounds)
+		return rounds >= max_rounds;
+	return now_ns() - start_ns >= max_ns;
+}
+
+/* One round of the letter; the dropper says whether it was the last. */
+static void letter_round(struct thread *t, bool counted)
+{
+	touch(t->region);
+	pthread_barrier_wait(&barrier);
+	if (!t->nth) {
+		drop_all();
+		if (counted)
+			stop = finished(t->rounds + 1);
+	}
+	pthread_barrier_wait(&barrier);
+}
+
+static void *run(void *arg)
+{
+	struct thread *t = arg;
+	uint64_t i;
+
+	pin_to_cpu(t->nth);
+	pthread_barrier_wait(&barrier);
+	for (i = 0; i < warmup_rounds; i++) {
+		if (independent) {
+			touch(t->region);
+			drop(t->region);
+		} else {
+			letter_round(t, false);
+		}
+	}
+
+	pthread_barrier_wait(&barrier);
+	if (!t->nth)
+		start_ns = now_ns();
+	pthread_barrier_wait(&barrier);
+
+	if (independent) {
+		do {
+			touch(t->region);
+			drop(t->region);
+		} while (!finished(++t->rounds));
+	} else {
+		do {
+			letter_round(t, true);
+			t->rounds++;
+		} while (!stop);
+	}
+	t->end_ns = now_ns();
+	return NULL;
+}
+
+static void report(void)
+{
+	uint64_t rounds = UINT64_MAX, most = 0, total = 0, end_ns = 0;
+	struct rusage usage;
+	unsigned int i;
+
+	for (i = 0; i < nr_threads; i++) {
+		struct thread *t = &threads[i];
+
+		if (t->rounds < rounds)
+			rounds = t->rounds;
+		if (t->rounds > most)
+			most = t->rounds;
+		total += t->rounds;
+		if (t->end_ns > end_ns)
+			end_ns = t->end_ns;
+	}
+	getrusage(RUSAGE_SELF, &usage);
+	printf("{\"program\":\"multi-fault\",\"threads\":%u,\"mode\":\"%s\",\"rounds\":%llu,\"rounds_max\":%llu,\"warmup\":%llu,\"faults\":%llu,\"elapsed_ns\":%llu,\"region\":%zu,\"align\":%zu,\"page_size\":%lu,\"cpus\":%ld,\"minor_faults\":%ld,\"major_faults\":%ld,\"thp\":\"%s\"}\n",
+	       nr_threads, independent ? "independent" : "letter",
+	       (unsigned long long)rounds, (unsigned long long)most,
+	       (unsigned long long)warmup_rounds,
+	       (unsigned long long)(total * PTRS_PER_PTE),
+	       (unsigned long long)(end_ns - start_ns),
+	       region_size, alignment, PAGE_SIZE, sysconf(_SC_NPROCESSORS_ONLN),
+	       usage.ru_minflt, usage.ru_majflt, thp_enabled());
+	if (fflush(stdout))
+		die_errno("standard output");
+}
+
+static void usage(FILE *to)
+{
+	fputs("usage: multi-fault [options] [THREADS]\n"
+	      "  --threads N       1 to 256 (default 1)\n"
+	      "  --seconds N       how long (default 60)\n"
+	      "  --rounds N        how many rounds, instead of seconds\n"
+	      "  --warmup ROUNDS   before the clock starts, not counted (default 0)\n"
+	      "  --mode letter|independent\n"
+	      "  --region BYTES    per thread, a multiple of 2M (default 2M)\n"
+	      "  --align BYTES     of each region's start, a power of two from 4K (default 2M)\n",
+	      to);
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "threads", required_argument, NULL, 't' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "warmup", required_argument, NULL, 'w' },
+		{ "mode", required_argument, NULL, 'm' },
+		{ "region", required_argument, NULL, 'R' },
+		{ "align", required_argument, NULL, 'a' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "t:s:r:w:m:R:a:h", options,
+				NULL)) != -1) {
+		switch (c) {
+		case 't':
+			nr_threads = parse_number("--threads", optarg, 1, MAX_THREADS);
+			break;
+		case 's':
+			max_ns = parse_number("--seconds", optarg, 1, 1000000) *
+				 1000000000ULL;
+			max_rounds = 0;
+			break;
+		case 'r':
+			max_rounds = parse_number("--rounds", optarg, 1, UINT32_MAX);
+			break;
+		case 'w':
+			warmup_rounds = parse_number("--warmup", optarg, 0, UINT32_MAX);
+			break;
+		case 'm':
+			independent = !strcmp(optarg, "independent");
+			if (!independent && strcmp(optarg, "letter"))
+				die("--mode: letter or independent, not '%s'", optarg);
+			break;
+		case 'R':
+			region_size = parse_bytes("--region", optarg);
+			if (region_size % PMD_SIZE)
+				die("--region: not a multiple of 2M: '%s'", optarg);
+			break;
+		case 'a':
+			alignment = parse_bytes("--align", optarg);
+			if (alignment < PAGE_SIZE || alignment & (alignment - 1))
+				die("--align: not a power of two from 4K: '%s'", optarg);
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default:
+			usage(stderr);
+			exit(EXIT_USAGE);
+		}
+	}
+	if (optind < argc)
+		nr_threads = parse_number("threads", argv[optind++], 1, MAX_THREADS);
+	if (optind < argc)
+		die("one number of threads is enough: '%s'", argv[optind]);
+}
+
+int main(int argc, char **argv)
+{
+	pthread_attr_t attr;
+	unsigned int i;
+	size_t stride;
+	char *base;
+	int err;
+
+	parse(argc, argv);
+	stride = round_up(region_size, alignment);
+	base = map_aligned(stride * nr_threads, alignment,
+			   alignment < PMD_SIZE ? alignment : 0);
+	pthread_barrier_init(&barrier, NULL, nr_threads);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	for (i = 0; i < nr_threads; i++) {
+		threads[i].nth = i;
+		threads[i].region = base + i * stride;
+	}
+	for (i = 0; i < nr_threads; i++) {
+		err = pthread_create(&threads[i].id, &attr, run, &threads[i]);
+		if (err) {
+			errno = err;
+			die_errno("pthread_create of thread %u", i);
+		}
+	}
+	for (i = 0; i < nr_threads; i++)
+		pthread_join(threads[i].id, NULL);
+	report();
+	return 0;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vmpte: the letter's loop, whose page tables are the subject.
+ *
+ * Models: an allocator that maps a large range once, uses a part, gives the
+ * memory back with MADV_DONTNEED, and goes on with the next part:
+ *	mmap 50G; for each 2M: touch it, MADV_DONTNEED it
+ *
+ * Shows: how much page table memory such a process keeps. It prints its pid
+ * first and stays alive at the end until its standard input ends (or gives a
+ * line), so that /proc/PID/status can be read from outside at any time.
+ *
+ * Cannot show: anything when THP is enabled, for then there are no PTE tables
+ * (the first line tells). --touch page makes the same tables as --touch all in
+ * 1/512 of the faults, but another RSS peak (4 KiB instead of 2 MiB).
+ */
+#include "common.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static uint64_t size = 50ULL << 30;
+static uint64_t chunk = PMD_SIZE;
+static uint64_t loops = 1;
+static bool touch_all = true;
+
+static void say(void)
+{
+	if (fflush(stdout))
+		die_errno("standard output");
+}
+
+static void touch(char *at)
+{
+	size_t step = touch_all ? PAGE_SIZE : PMD_SIZE;
+	size_t i;
+
+	for (i = 0; i < PMD_SIZE; i += step)
+		*(volatile char *)(at + i) = 1;
+}
+
+static void drop(char *at)
+{
+	size_t i, len;
+
+	for (i = 0; i < PMD_SIZE; i += len) {
+		len = PMD_SIZE - i < chunk ? PMD_SIZE - i : chunk;
+		if (madvise(at + i, len, MADV_DONTNEED))
+			die_errno("madvise(MADV_DONTNEED) of %zu bytes", len);
+	}
+}
+
+static void usage(FILE *to)
+{
+	fputs("usage: vmpte [options]\n"
+	      "  --size BYTES      of the mapping, a multiple of 2M (default 50G)\n"
+	      "  --touch all|page  every 4K page, or one per 2M (default all)\n"
+	      "  --chunk BYTES     dropped at a time, 4K to 2M (default 2M)\n"
+	      "  --loops N         times over the whole range (default 1)\n"
+	      "Stays alive after the last loop until standard input ends or gives a line.\n",
+	      to);
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "size", required_argument, NULL, 's' },
+		{ "touch", required_argument, NULL, 't' },
+		{ "chunk", required_argument, NULL, 'c' },
+		{ "loops", required_argument, NULL, 'l' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "s:t:c:l:h", options,
+				NULL)) != -1) {
+		switch (c) {
+		case 's':
+			size = parse_bytes("--size", optarg);
+			if (size % PMD_SIZE)
+				die("--size: not a multiple of 2M: '%s'", optarg);
+			break;
+		case 't':
+			touch_all = !strcmp(optarg, "all");
+			if (!touch_all && strcmp(optarg, "page"))
+				die("--touch: all or page, not '%s'", optarg);
+			break;
+		case 'c':
+			chunk = parse_bytes("--chunk", optarg);
+			if (chunk % PAGE_SIZE || chunk > PMD_SIZE)
+				die("--chunk: not a multiple of 4K up to 2M: '%s'", optarg);
+			break;
+		case 'l':
+			loops = parse_number("--loops", optarg, 1, UINT32_MAX);
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default:
+			usage(stderr);
+			exit(EXIT_USAGE);
+		}
+	}
+	if (optind < argc)
+		die("not an option: '%s'", argv[optind]);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t start, done, total, step, next, loop;
+	char *base, line[64];
+
+	parse(argc, argv);
+	printf("{\"pid\":%d,\"program\":\"vmpte\",\"size\":%llu,\"touch\":\"%s\",\"chunk\":%llu,\"loops\":%llu,\"page_size\":%lu,\"thp\":\"%s\"}\n",
+	       getpid(), (unsigned long long)size, touch_all ? "all" : "page",
+	       (unsigned long long)chunk, (unsigned long long)loops,
+	       PAGE_SIZE, thp_enabled());
+	say();
+
+	base = map_aligned(size, PMD_SIZE, 0);
+	total = size * loops;
+	step = round_up(size / 50 ? size / 50 : 1, PMD_SIZE);
+	next = step;
+	done = 0;
+	start = now_ns();
+	for (loop = 0; loop < loops; loop++) {
+		uint64_t at;
+
+		for (at = 0; at < size; at += PMD_SIZE) {
+			touch(base + at);
+			drop(base + at);
+			done += PMD_SIZE;
+			if (done < next)
+				continue;
+			next += step;
+			printf("{\"progress\":%llu,\"total\":%llu,\"elapsed_ns\":%llu}\n",
+			       (unsigned long long)done, (unsigned long long)total,
+			       (unsigned long long)(now_ns() - start));
+			say();
+		}
+	}
+	printf("{\"done\":%llu,\"elapsed_ns\":%llu,\"vmpte_kb\":%ld}\n",
+	       (unsigned long long)done, (unsigned long long)(now_ns() - start),
+	       status_kb("VmPTE"));
+	say();
+	/* A line or the end of the input, whichever comes first. */
+	if (!fgets(line, sizeof(line), stdin) && ferror(stdin))
+		die_errno("standard input");
+	return 0;
+}
