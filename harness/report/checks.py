@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def _boots(run: LoadedRun) -> list[str]:
     if unknown:
         found.append(
             f"Run {run.name}: {plural(len(unknown), 'boot')} without a record (the harness was "
-            "killed); what they finished counts."
+            "killed); its finished cells count."
         )
     absent = set(range(len(plan.order(run.run.plan)))) - set(records) - unknown
     if absent:
@@ -85,13 +86,15 @@ def _mixed(data: RunData) -> list[str]:
     }
     wrong = sorted(mode for mode in thp if _thp_mode(mode) != "never")
     if wrong:
-        found.append(f"THP was not 'never' in every guest ({', '.join(wrong)}): it hides the effect.")
+        modes = ", ".join(wrong)
+        found.append(f"THP was not 'never' in every guest ({modes}): it hides the effect.")
     return found
 
 
 def _thp_mode(text: str) -> str:
     """The chosen mode of ``always madvise [never]``, or the text itself."""
-    return text.split("[")[1].split("]")[0] if "[" in text and "]" in text else text.strip()
+    chosen = re.search(r"\[(\w+)\]", text)
+    return chosen[1] if chosen else text.strip()
 
 
 def _missing_cells(run: LoadedRun, data: RunData) -> list[str]:

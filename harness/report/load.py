@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
@@ -207,7 +208,8 @@ def _void_unfinished(frame: pd.DataFrame, run: LoadedRun, warnings: list[str]) -
     cell = ["boot", "workload", "params"]
     repeats = results.groupby(cell)["repeat"].nunique()
     most = repeats.groupby(["workload", "params"]).max()
-    for (boot, workload, params), done in repeats.items():
+    for key, done in repeats.items():
+        boot, workload, params = cast("tuple[int, str, str]", key)
         wanted = plan.repeats(planned, workload, params) or int(most[(workload, params)])
         record = records.get(int(boot))
         if done >= wanted:
@@ -224,7 +226,7 @@ def _void_unfinished(frame: pd.DataFrame, run: LoadedRun, warnings: list[str]) -
 
 
 def _accels(runs: list[LoadedRun], samples: pd.DataFrame) -> dict[str, str]:
-    reasons: dict[str, str] = {name: "" for name in samples["accel"].unique()}
+    reasons: dict[str, str] = dict.fromkeys(samples["accel"].unique(), "")
     for run in runs:
         name = str(run.run.accel.get("name", ""))
         if name and (name in reasons or not reasons):

@@ -23,6 +23,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 LEVEL = 0.95
@@ -63,11 +64,12 @@ def bootstrap_ratio(
     return float(low), float(high)
 
 
-def _resampled_medians(values: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+def _resampled_medians(
+    values: Sequence[float], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
     """Medians of :data:`RESAMPLES` resamples, shape (RESAMPLES,)."""
     picks = rng.integers(0, len(values), size=(RESAMPLES, len(values)))
-    medians: np.ndarray = np.median(np.asarray(values, dtype=float)[picks], axis=1)
-    return medians
+    return np.asarray(np.median(np.asarray(values, dtype=float)[picks], axis=1), dtype=float)
 
 
 def mann_whitney(before: Sequence[float], after: Sequence[float]) -> float | None:
@@ -83,13 +85,13 @@ def mann_whitney(before: Sequence[float], after: Sequence[float]) -> float | Non
     count = len(before)
     centre = count * (len(both) + 1) / 2
 
-    def distance(x: np.ndarray, axis: int) -> np.ndarray:
-        """How far the rank sum is from its expectation."""
+    def distance(x: npt.NDArray[np.float64], _y: object, axis: int) -> object:
+        """How far the rank sum of the first side is from its expectation."""
         return np.abs(np.sum(x, axis=axis) - centre)
 
     result = stats.permutation_test(
         (ranks[:count], ranks[count:]),
-        lambda x, y, axis: distance(x, axis),
+        distance,
         permutation_type="independent",
         alternative="greater",
         vectorized=True,

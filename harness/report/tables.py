@@ -44,8 +44,8 @@ class Row:
         """The comparison that ``delta_pct`` shows: ``after``, else the first that is no control."""
         if "after" in self.comparisons:
             return self.comparisons["after"]
-        real = [c for c in self.comparisons.values() if not c.control]
-        return (real or list(self.comparisons.values()) or [None])[0]
+        claims = [c for c in self.comparisons.values() if not c.control]
+        return next(iter([*claims, *self.comparisons.values()]), None)
 
     @property
     def letter(self) -> letter.Figure | None:
@@ -119,7 +119,8 @@ def frame(found: list[Row]) -> pd.DataFrame:
                 **({} if comparison is None else _flat(comparison)),
             })  # fmt: skip
     columns = [*GROUP, "variant", "median", "min", "max", "n", "delta_pct", "interval_low_pct",
-               "interval_high_pct", "interval_kind", "p", "p_holm", "method", "verdict", "control"]  # fmt: skip
+               "interval_high_pct", "interval_kind", "p", "p_holm", "method", "verdict",
+               "control"]  # fmt: skip
     return pd.DataFrame(lines, columns=columns)
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +20,7 @@ from matplotlib.figure import Figure
 INK = "#1b1c1e"
 MUTED = "#5b5c5e"
 GRID = "#d3d4d6"
+PAPER = "#fefefd"
 WIDTH = 8.0  # inches; at 96 px an inch this is the text column of the page
 
 
@@ -39,7 +42,7 @@ STYLES = (
     Style("#e69f00", "P", "--"),
 )
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 10.5,
@@ -61,6 +64,7 @@ RC = {
     "ytick.color": INK,
     "lines.linewidth": 1.8,
     "lines.markersize": 6.5,
+    "figure.constrained_layout.wspace": 0.06,
     "svg.fonttype": "none",
     "svg.hashsalt": "pte-harness",
 }
@@ -70,6 +74,7 @@ _VARIABLES = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
     GRID: "var(--grid)",
+    PAPER: "var(--paper)",
     **{style.color: f"var(--v{index})" for index, style in enumerate(STYLES)},
 }
 
@@ -84,9 +89,18 @@ def figure(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def look() -> object:
+def look() -> AbstractContextManager[None]:
     """A context in which figures are made and drawn with this theme."""
     return mpl.rc_context(RC)
+
+
+def finish(drawing: Figure, title: str, origin: str) -> None:
+    """Title above and origin (accel, machine, base) below, both within the figure.
+
+    The origin stays with the picture when somebody copies it out of the page.
+    """
+    drawing.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12.5)
+    drawing.supxlabel(origin, x=0.01, ha="left", fontsize=8.5, color=MUTED)
 
 
 def to_png(drawing: Figure) -> bytes:

@@ -13,6 +13,7 @@ ACCELS = {
     "tcg": "TCG (software emulation)",
     "icount": "icount (TCG that counts instructions)",
 }
+SHORT_ACCELS = {"kvm": "KVM", "tcg": "TCG", "icount": "icount"}
 METRICS = {
     "faults_per_minute": "page faults a minute",
     "instructions_per_fault": "instructions per page fault",
@@ -21,6 +22,7 @@ METRICS = {
     "PageTables": "PageTables of the guest",
     "seconds_elapsed": "time elapsed",
 }
+COSTS = ("instructions_per_", "_per_second")
 ICOUNT_NOTE = "It counts instructions, not cache misses or contended atomics."
 
 
@@ -99,6 +101,17 @@ def factor(before: float, after: float) -> str:
     return f"{ratio:,.0f} times less" if ratio >= 2 else ""
 
 
-def letter_source() -> str:
-    """Where the letter's figures come from."""
-    return letter.CITATION
+def like_letter(metric: str, value: float) -> str:
+    """A figure in the unit in which the letter prints that metric."""
+    if metric == "VmSize":
+        return f"{value / letter.KB_PER_GB:.1f} GB"
+    if metric == "VmRSS":
+        return f"{value / letter.KB_PER_MB:.1f} MB"
+    if metric == "VmPTE":
+        return f"{value:.0f} kB"
+    return f"{value:,.0f}"
+
+
+def is_cost(metric: str) -> bool:
+    """Whether a metric says what the series costs: a rate, or instructions for one operation."""
+    return metric == "faults_per_minute" or metric.startswith(COSTS[0]) or metric.endswith(COSTS[1])
