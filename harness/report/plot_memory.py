@@ -5,7 +5,6 @@ Logarithmic, so that 102 MB before and 248 kB after can both be read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from harness.report import theme, words
+from harness.report import plan, theme, words
 from harness.report.load import RunData
 from harness.report.picture import Plot, boots_text, origin, style_of, where
 from harness.report.tables import Row
@@ -37,7 +36,7 @@ def _points_of(data: RunData, row: Row) -> pd.DataFrame:
     same = (series["workload"] == row.workload) & (series["metric"] == row.metric)
     same &= (series["accel"] == row.accel) & (series["base"] == row.base)
     same &= series["machine"] == row.machine
-    return series[same & (series["params"].map(json.loads) == row.params)]
+    return series[same & (series["params"] == plan.canonical(row.params))]
 
 
 def _memory_over_time(data: RunData, row: Row, points: pd.DataFrame) -> Plot:
@@ -56,7 +55,7 @@ def _memory_over_time(data: RunData, row: Row, points: pd.DataFrame) -> Plot:
     _log_kb(axes, [median for _, median, _, _ in ends])
     _label_ends(axes, ends)
     axes.set_xlabel("time since the loop began (s)" if len(points) else "no time series recorded")
-    axes.set_ylabel("VmPTE (kB, logarithmic)")
+    axes.set_ylabel("VmPTE (kB, logarithmic)" if axes.get_yscale() == "log" else "VmPTE (kB)")
     title = f"Page-table memory of one process, {words.cell(row.workload, row.params)}"
     theme.finish(figure, title, origin(row))
     values = "; ".join(f"{n}: {words.number(row.median(n))} kB at the end" for n in row.values)
@@ -81,9 +80,11 @@ def _draw_boots(axes: Axes, points: pd.DataFrame, style: theme.Style) -> float |
 
 
 def _log_kb(axes: Axes, medians: Sequence[float]) -> None:
+    positive = [m for m in medians if m > 0]
+    if not positive:
+        return  # nothing that a logarithm could show
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    positive = [m for m in medians if m > 0]
     low, high = min([low, *positive]), max([high, *positive])
     if high / low < 100:
         low, high = low / 4, high * 4
@@ -95,6 +96,8 @@ def _log_kb(axes: Axes, medians: Sequence[float]) -> None:
 
 def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, theme.Style]]) -> None:
     """Each line's name at its end; names that would meet are moved apart."""
+    if axes.get_yscale() != "log":
+        return
     low, high = np.log10(axes.get_ylim())
     taken: list[float] = []
     for x, y, text, style in sorted(ends, key=lambda end: end[1]):

@@ -30,7 +30,8 @@ LEVEL = 0.95
 ALPHA = 0.05
 RESAMPLES = 10_000
 SEED = 20210819  # the letter's date
-MOST_BOOTS = 500
+HOPELESS = 400  # more boots than that: nobody will run them
+LEAST_MORE = 2  # boots alternate A,B,B,A, so they come in twos
 _EXACT_LIMIT = 200_000  # arrangements enumerated exactly; beyond, the same number drawn at random
 _Z_ALPHA, _Z_POWER = 1.959964, 0.841621  # two-sided 5 %, power 80 %
 
@@ -132,7 +133,7 @@ def boots_to_decide(
     """More boots per variant until a difference of ``effect`` (a fraction) would be seen.
 
     The larger of what the exact test needs to reach 5 % after correction for
-    ``cells``, and what the spread between boots needs. At least 1.
+    ``cells``, and what the spread between boots needs. At least :data:`LEAST_MORE`.
     """
     have = min(len(before), len(after))
     need = 1
@@ -142,5 +143,5 @@ def boots_to_decide(
     if spreads and effect > 0:
         square = sum(s * s for s in spreads) / len(spreads)
         power = 2 * (_Z_ALPHA + _Z_POWER) ** 2 * square / effect**2 * math.pi / 3
-        need = max(need, min(MOST_BOOTS, math.ceil(power)))
-    return max(1, need - have)
+        need = max(need, math.ceil(min(power, 1e6)))
+    return max(LEAST_MORE, need - have)

@@ -109,6 +109,7 @@ def to_png(drawing: Figure) -> bytes:
     with mpl.rc_context(RC):
         FigureCanvasAgg(drawing)
         drawing.savefig(stream, format="png", dpi=150, facecolor="white")
+    drawing.set_layout_engine("none")  # done, and costly: the SVG keeps it
     return stream.getvalue()
 
 

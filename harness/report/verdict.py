@@ -128,9 +128,9 @@ def decide(family: Sequence[Comparison]) -> None:
 
 def cannot_tell(more: int) -> str:
     """The phrase for too little data; ``more`` boots per variant would help."""
-    if more >= stats.MOST_BOOTS - 50:
-        return f"cannot tell (needs more than {stats.MOST_BOOTS - 50} more boots)"
-    return f"cannot tell (needs about {more} more boot{'' if more == 1 else 's'})"
+    if more > stats.HOPELESS:
+        return f"cannot tell (needs more than {stats.HOPELESS} more boots)"
+    return f"cannot tell (needs about {max(more, stats.LEAST_MORE)} more boots)"
 
 
 def same_within(percent: float) -> str:
@@ -139,6 +139,7 @@ def same_within(percent: float) -> str:
         return "same within 0 %"
     digits = 1 - int(np.floor(np.log10(percent)))
     bound = np.ceil(percent * 10**digits - 1e-9) / 10**digits
+    digits = 1 - int(np.floor(np.log10(bound)))  # 0.0999 became 0.10
     return f"same within {bound:.{max(0, digits)}f} %"
 
 
@@ -191,7 +192,7 @@ def _counted(before: Sequence[float], after: Sequence[float], histories: int) ->
     bound = max(100 * (high - low) / float(np.median(before)), HISTORY_PCT)
     if not disjoint and bound <= SAME_MARGIN_PCT:
         return same_within(bound)
-    return cannot_tell(max(1, LEAST_HISTORIES - histories))
+    return cannot_tell(LEAST_HISTORIES - histories)
 
 
 def _paired(result: Comparison, ratios: Sequence[float]) -> None:
