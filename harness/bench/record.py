@@ -67,6 +67,8 @@ class BootRecord(BaseModel):
     """UTC, ISO 8601."""
     seconds_to_ready: float | None = None
     qemu_argv: list[str] = Field(default_factory=list)
+    seed: int | None = None
+    """Seed of the boot's preamble; boots of two variants with one seed had one history."""
     guest: dict[str, Any] = Field(default_factory=dict)
     """uname, cmdline, thp, memory_kb, cpus as the guest itself reports them."""
     host_load: list[float] = Field(default_factory=list)
@@ -178,7 +180,8 @@ def load_boots(directory: Path) -> tuple[list[BootRecord], int]:
 def _load_lines(path: Path, model: type[Any]) -> tuple[list[Any], int]:
     records, damaged = [], 0
     with contextlib.suppress(FileNotFoundError):
-        for line in path.read_text(errors="replace").splitlines():
+        # Not splitlines(): JSON leaves U+2028, U+0085 and friends as they are inside an oops.
+        for line in path.read_text(errors="replace").split("\n"):
             if not line.strip():
                 continue
             try:

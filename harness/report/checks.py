@@ -1,0 +1,133 @@
+"""Everything about a loaded run that its reader must know before the numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.report import plan
+from harness.report.identity import plural
+
+if TYPE_CHECKING:
+    from harness.report.load import LoadedRun, RunData
+
+LEAST_BOOTS = 2
+
+
+def check(data: RunData) -> list[str]:
+    """Warnings in order of weight."""
+    found: list[str] = []
+    for run in data.runs:
+        found += _boots(run)
+        found += _load(run)
+    found += _mixed(data)
+    for run in data.runs:
+        found += _missing_cells(run, data)
+    found += _few(data)
+    return found
+
+
+def _boots(run: LoadedRun) -> list[str]:
+    """Crashes, failed boots, boots without a record, a run that did not end."""
+    found = []
+    records = run.last_records()
+    died = Counter((r.variant, r.status) for r in run.boots if r.status != "ok")
+    for (variant, status), count in died.items():
+        where = next(r for r in run.boots if (r.variant, r.status) == (variant, status))
+        what = where.crash.kind if where.crash else where.error.split("\n")[0]
+        found.append(
+            f"Run {run.name}: {plural(count, 'boot')} of '{variant}' {status}"
+            + (f" ({what})" if what else "") + "."
+        )  # fmt: skip
+    unknown = {s.boot for s in run.samples} - set(records)
+    if unknown:
+        found.append(
+            f"Run {run.name}: {plural(len(unknown), 'boot')} without a record (the harness was "
+            "killed); its finished cells count."
+        )
+    absent = set(range(len(plan.order(run.run.plan)))) - set(records) - unknown
+    if absent:
+        found.append(f"Run {run.name}: {plural(len(absent), 'planned boot')} did not take place.")
+    if run.run.status != "complete":
+        found.append(f"Run {run.name} is not complete: its status is '{run.run.status}'.")
+    return found
+
+
+def _load(run: LoadedRun) -> list[str]:
+    """A host that was busy with more than our own guest when a boot began."""
+    cores = run.run.host.get("cores")
+    smp = run.run.plan.get("smp", 0)
+    if not isinstance(cores, int) or not isinstance(smp, int):
+        return []
+    limit = smp + cores / 2
+    busy = [r.host_load[0] for r in run.boots if r.host_load and r.host_load[0] > limit]
+    if not busy:
+        return []
+    return [
+        f"Run {run.name}: the host was busy (load up to {max(busy):.1f} on {plural(cores, 'core')})"
+        f" at {plural(len(busy), 'boot')}; wall-clock figures may be useless."
+    ]
+
+
+def _mixed(data: RunData) -> list[str]:
+    found = []
+    for column, what, end in (
+        ("accel", "accels", "they stand in separate tables and are never compared."),
+        ("base", "bases", "figures of different bases are not compared."),
+        ("machine", "hosts", "figures of different hosts are not compared."),
+    ):
+        kinds = sorted(str(kind) or "unknown" for kind in data.samples[column].unique())
+        if len(kinds) > 1:
+            found.append(f"The samples come from {len(kinds)} {what} ({', '.join(kinds)}): {end}")
+    thp = {
+        str(boot.guest["thp"]) for run in data.runs for boot in run.boots if boot.guest.get("thp")
+    }
+    wrong = sorted(mode for mode in thp if _thp_mode(mode) != "never")
+    if wrong:
+        modes = ", ".join(wrong)
+        found.append(f"THP was not 'never' in every guest ({modes}): it hides the effect.")
+    return found
+
+
+def _thp_mode(text: str) -> str:
+    """The chosen mode of ``always madvise [never]``, or the text itself."""
+    chosen = re.search(r"\[(\w+)\]", text)
+    return chosen[1] if chosen else text.strip()
+
+
+def _missing_cells(run: LoadedRun, data: RunData) -> list[str]:
+    """Planned cells without a single result, per variant."""
+    results = data.results
+    mine = results[results["run"] == run.name]
+    measured: dict[str, list[tuple[str, dict[str, object]]]] = {}
+    columns = mine[["variant", "workload", "params"]].drop_duplicates()
+    for variant, workload, params in columns.itertuples(index=False):
+        measured.setdefault(variant.split("@")[0], []).append((workload, json.loads(params)))
+    missing: dict[str, list[str]] = {}
+    for variant in plan.variants(run.run.plan):
+        for cell in plan.cells(run.run.plan):
+            if not any(cell.covers(*have) for have in measured.get(variant, [])):
+                text = f"{cell.workload} {plan.describe(cell.params)}"
+                missing.setdefault(text, []).append(variant)
+    return [
+        f"Run {run.name}: no result for {cell} of {', '.join(variants)}."
+        for cell, variants in missing.items()
+    ]
+
+
+def _few(data: RunData) -> list[str]:
+    """No samples, one variant, one boot: what the run cannot tell by its size."""
+    results = data.results
+    if results.empty:
+        return ["There is no finished measurement at all."]
+    found = []
+    present = [variant for variant in data.variants if (results["variant"] == variant).any()]
+    if len(present) == 1:
+        found.append(f"Only '{present[0]}' was measured: there is nothing to compare it with.")
+    for variant in present:
+        boots = results[results["variant"] == variant][["run", "boot"]].drop_duplicates()
+        if len(boots) < LEAST_BOOTS:
+            found.append(f"One boot only of '{variant}': its spread is unknown.")
+    return found

@@ -1,0 +1,234 @@
+"""A run's files as pandas frames, with every damage said in words.
+
+Nothing here raises for a run that is merely incomplete: what is missing, torn
+or mixed becomes a line of :attr:`RunData.warnings`, shown on top of every output.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+
+from harness.bench.record import (
+    RUN_FILE,
+    SAMPLES_FILE,
+    BootRecord,
+    Run,
+    Sample,
+    load_boots,
+    load_run,
+    load_samples,
+)
+from harness.core.errors import UserError
+from harness.report import checks, plan
+from harness.report.identity import Identity, identify, plural
+
+COLUMNS = [
+    "run", "variant", "boot", "workload", "params", "repeat", "metric", "value", "unit",
+    "accel", "t", "base", "machine", "seed", "used",
+]  # fmt: skip
+
+
+@dataclass
+class LoadedRun:
+    """One run directory: its record, its boots, and how much of it was damaged."""
+
+    directory: Path
+    name: str
+    run: Run
+    boots: list[BootRecord]
+    samples: list[Sample]
+    damaged_samples: int = 0
+    damaged_boots: int = 0
+
+    def last_records(self) -> dict[int, BootRecord]:
+        """The last record of each boot: an earlier one is an attempt that was repeated."""
+        return {record.boot: record for record in self.boots}
+
+
+@dataclass
+class RunData:
+    """Everything a report is made from.
+
+    ``samples`` has one row per sample and the columns :data:`COLUMNS`; ``params``
+    is canonical JSON, ``t`` NaN for a result, ``base`` and ``machine`` say what
+    may be compared, ``used`` is False for what must not count (an unfinished cell
+    of a boot that died, a repetition made void by a later attempt).
+    ``variants`` is in the plan's order; ``controls`` are variants with the same
+    build as the first one (A/A). ``accels`` maps an accel to why it was chosen.
+    """
+
+    runs: list[LoadedRun]
+    samples: pd.DataFrame
+    variants: list[str]
+    warnings: list[str]
+    controls: set[str] = field(default_factory=set)
+    accels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """The samples that count and are results (not points of a time series)."""
+        return self.samples[self.samples["used"] & self.samples["t"].isna()]
+
+    @property
+    def series(self) -> pd.DataFrame:
+        """The points of time series that count."""
+        return self.samples[self.samples["used"] & self.samples["t"].notna()]
+
+
+def load(directories: list[Path]) -> RunData:
+    """Read runs (one, or several to be merged).
+
+    Raises :class:`UserError` only when a directory is no run at all.
+    """
+    if not directories:
+        raise UserError("no run to report on", hint="name a directory made by `harness bench`")
+    warnings: list[str] = []
+    runs = _read_all(directories, warnings)
+    identity = identify([(run.name, run.run, run.samples) for run in runs])
+    frames = [_frame(run, identity, warnings) for run in runs]
+    filled = [frame for frame in frames if not frame.empty]
+    samples = pd.concat(filled, ignore_index=True) if filled else _empty()
+    data = RunData(
+        runs, samples, identity.variants, warnings, identity.controls, _accels(runs, samples)
+    )
+    warnings += identity.warnings
+    warnings += checks.check(data)
+    return data
+
+
+def _read_all(directories: list[Path], warnings: list[str]) -> list[LoadedRun]:
+    runs: list[LoadedRun] = []
+    seen: set[Path] = set()
+    for directory in directories:
+        if directory.resolve() in seen:
+            warnings.append(f"{directory} was named twice and counts once.")
+            continue
+        seen.add(directory.resolve())
+        loaded = _read(directory, warnings)
+        names = {run.name for run in runs}
+        if loaded.name in names:
+            loaded.name = f"{loaded.name}#{len(runs) + 1}"
+        runs.append(loaded)
+    return runs
+
+
+def _read(directory: Path, warnings: list[str]) -> LoadedRun:
+    try:
+        run = load_run(directory)
+    except UserError as error:
+        if not (directory / RUN_FILE).exists() or not (directory / SAMPLES_FILE).exists():
+            raise
+        run = Run(run=directory.resolve().name, status="failed")
+        warnings.append(f"{error.message}. The samples are shown without their provenance.")
+    try:
+        samples, damaged_samples = load_samples(directory)
+        boots, damaged_boots = load_boots(directory)
+    except OSError as error:
+        raise UserError(f"cannot read the run {directory}: {error.strerror}") from error
+    for damaged, what in ((damaged_samples, SAMPLES_FILE), (damaged_boots, "boots.jsonl")):
+        if damaged:
+            warnings.append(
+                f"Run {run.run}: {plural(damaged, 'line')} of {what} could not be read "
+                "(cut off or damaged) and does not count."
+            )
+    return LoadedRun(directory, run.run, run, boots, samples, damaged_samples, damaged_boots)
+
+
+def _empty() -> pd.DataFrame:
+    frame = pd.DataFrame({column: [] for column in COLUMNS})
+    return frame.astype({"value": float, "t": float, "used": bool, "boot": int, "repeat": int})
+
+
+def _frame(run: LoadedRun, identity: Identity, warnings: list[str]) -> pd.DataFrame:
+    """The samples of one run, with ``used`` decided."""
+    if not run.samples:
+        return _empty()
+    records = run.last_records()
+    rows = []
+    for sample in run.samples:
+        record = records.get(sample.boot)
+        rows.append({
+            "run": run.name,
+            "variant": identity.label(run.name, sample.variant),
+            "boot": sample.boot,
+            "workload": sample.workload,
+            "params": plan.canonical(sample.params),
+            "repeat": sample.repeat,
+            "metric": sample.metric,
+            "value": sample.value,
+            "unit": sample.unit,
+            "accel": sample.accel,
+            "t": math.nan if sample.t is None else sample.t,
+            "base": identity.base(run.name, sample.variant),
+            "machine": identity.machine(run.name),
+            "seed": None if record is None else record.seed,
+            "used": math.isfinite(sample.value),
+        })  # fmt: skip
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame["seed"] = frame["seed"].astype("Int64")
+    bad = int((~frame["used"]).sum())
+    if bad:
+        warnings.append(f"Run {run.name}: {plural(bad, 'sample')} without a finite number.")
+    _void_repeated(frame, run.name, warnings)
+    _void_unfinished(frame, run, warnings)
+    return frame
+
+
+def _void_repeated(frame: pd.DataFrame, name: str, warnings: list[str]) -> None:
+    """Of samples with one identity (a boot was attempted again) only the last counts."""
+    identity = ["variant", "boot", "workload", "params", "repeat", "metric", "accel"]
+    again = frame.duplicated([*identity, "t"], keep="last")
+    # A series that was begun anew starts at a smaller t: what came before is void.
+    points = frame[frame["t"].notna()]
+    restarts = points.groupby(identity, sort=False)["t"].diff() < 0
+    attempts = restarts.groupby([points[c] for c in identity], sort=False).cumsum()
+    latest = attempts.groupby([points[c] for c in identity], sort=False).transform("max")
+    stale = pd.Series(False, index=frame.index)
+    stale.loc[points.index] = attempts < latest
+    void = (again | stale) & frame["used"]
+    frame.loc[void, "used"] = False
+    results = int((void & frame["t"].isna()).sum())
+    if results:
+        warnings.append(
+            f"Run {name}: {plural(results, 'sample')} measured again after a resume; "
+            "the last one counts."
+        )
+
+
+def _void_unfinished(frame: pd.DataFrame, run: LoadedRun, warnings: list[str]) -> None:
+    """Drop the cells that a boot which did not end well left unfinished."""
+    records = run.last_records()
+    planned = plan.cells(run.run.plan)
+    results = frame[frame["used"] & frame["t"].isna()]
+    cell = ["boot", "workload", "params"]
+    repeats = results.groupby(cell)["repeat"].nunique()
+    most = repeats.groupby(["workload", "params"]).max()
+    for key, done in repeats.items():
+        boot, workload, params = cast("tuple[int, str, str]", key)
+        wanted = plan.repeats(planned, workload, params) or int(most[(workload, params)])
+        record = records.get(int(boot))
+        if done >= wanted:
+            continue
+        text = f"Run {run.name}, boot {boot}: {workload} {plan.describe(params)} has "
+        text += f"{done} of {plural(wanted, 'repeat')}"
+        if record is not None and record.status == "ok":
+            warnings.append(f"{text}; the median is of these.")
+            continue
+        how = "was killed" if record is None else record.status
+        warnings.append(f"{text} (the boot {how}) and does not count.")
+        mask = (frame["boot"] == boot) & (frame["workload"] == workload)
+        frame.loc[mask & (frame["params"] == params), "used"] = False
+
+
+def _accels(runs: list[LoadedRun], samples: pd.DataFrame) -> dict[str, str]:
+    reasons: dict[str, str] = dict.fromkeys(samples["accel"].unique(), "")
+    for run in runs:
+        name = str(run.run.accel.get("name", ""))
+        if name and (name in reasons or not reasons):
+            reasons[name] = str(run.run.accel.get("reason", "")) or reasons.get(name, "")
+    return reasons

@@ -1,0 +1,190 @@
+"""The rows of the report: one per cell, metric, accel, base and host."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.report import letter, verdict
+from harness.report.load import RunData
+from harness.report.verdict import Comparison, rounded
+
+GROUP = ["workload", "params", "metric", "unit", "accel", "base", "machine"]
+FIRST_METRICS = [
+    "VmPTE", "VmRSS", "VmSize", "faults_per_minute", "instructions_per_fault",
+    "page_faults", "nr_page_table_pages", "PageTables", "seconds_elapsed",
+]  # fmt: skip
+AXES = ("threads", "size_gib")
+
+
+@dataclass
+class Row:
+    """One cell and metric: per variant one value a boot, and the comparisons."""
+
+    workload: str
+    params: dict[str, Any]
+    metric: str
+    unit: str
+    accel: str
+    base: str
+    machine: str
+    values: dict[str, dict[Any, float]]
+    """Variant to history (seed, or run and boot) to the boot's value."""
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    """Variant to its comparison with the first variant."""
+
+    @property
+    def main(self) -> Comparison | None:
+        """The comparison that ``delta_pct`` shows: ``after``, else the first that is no control."""
+        if "after" in self.comparisons:
+            return self.comparisons["after"]
+        claims = [c for c in self.comparisons.values() if not c.control]
+        return next(iter([*claims, *self.comparisons.values()]), None)
+
+    @property
+    def letter(self) -> letter.Figure | None:
+        """The letter's figure for this row, if it has one."""
+        return letter.figure(self.workload, self.params, self.metric)
+
+    def boots(self, variant: str) -> list[float]:
+        """The variant's values, one per boot; empty when it was not measured."""
+        return list(self.values.get(variant, {}).values())
+
+    def median(self, variant: str) -> float | None:
+        """The variant's median over boots."""
+        boots = self.boots(variant)
+        return float(np.median(boots)) if boots else None
+
+
+def build(data: RunData) -> list[Row]:
+    """All rows, compared and decided, in reading order."""
+    found = [_row(key, group, data) for key, group in _per_boot(data).groupby(GROUP, sort=False)]
+    families: dict[tuple[str, ...], list[Comparison]] = defaultdict(list)
+    for row in found:
+        for comparison in row.comparisons.values():
+            kind = "control" if comparison.control else "claim"
+            families[kind, row.metric, row.accel, row.base, row.machine].append(comparison)
+    for family in families.values():
+        verdict.decide(family)
+    return sorted(found, key=_reading_order)
+
+
+def rows(data: RunData) -> list[dict[str, Any]]:
+    """The rows as plain JSON-able dictionaries (see docs: the form of ``report --json``)."""
+    return [as_dict(row, data) for row in build(data)]
+
+
+def as_dict(row: Row, data: RunData) -> dict[str, Any]:
+    """One row in the JSON form."""
+    main = row.main
+    figure = row.letter
+    extra = {name: c.as_dict() for name, c in row.comparisons.items()}
+    return {
+        "workload": row.workload,
+        "params": row.params,
+        "metric": row.metric,
+        "unit": row.unit,
+        "accel": row.accel,
+        "variants": {name: _summary(list(v.values())) for name, v in row.values.items()},
+        "delta_pct": None if main is None else rounded(main.delta_pct),
+        "letter": None if figure is None else figure.as_dict(),
+        "verdict": None if main is None else main.verdict or None,
+        "interval_pct": None if main is None else main.as_dict()["interval_pct"],
+        "comparisons": extra,
+        "values": {name: [plain(x) for x in v.values()] for name, v in row.values.items()},
+        "base": row.base,
+        "machine": row.machine,
+        "accel_reason": data.accels.get(row.accel, ""),
+    }
+
+
+def frame(found: list[Row]) -> pd.DataFrame:
+    """The rows as a flat table, one line per row and variant (``table.csv``)."""
+    lines = []
+    for row in found:
+        for name, values in row.values.items():
+            comparison = row.comparisons.get(name)
+            lines.append({
+                "workload": row.workload,
+                "params": json.dumps(row.params, sort_keys=True),
+                "metric": row.metric, "unit": row.unit, "accel": row.accel,
+                "base": row.base, "machine": row.machine, "variant": name,
+                **_summary(list(values.values())),
+                **({} if comparison is None else _flat(comparison)),
+            })  # fmt: skip
+    columns = [*GROUP, "variant", "median", "min", "max", "n", "delta_pct", "interval_low_pct",
+               "interval_high_pct", "interval_kind", "p", "p_holm", "method", "verdict",
+               "control"]  # fmt: skip
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _flat(comparison: Comparison) -> dict[str, Any]:
+    flat = comparison.as_dict()
+    low, high = flat.pop("interval_pct") or (None, None)
+    return {**flat, "interval_low_pct": low, "interval_high_pct": high}
+
+
+def _per_boot(data: RunData) -> pd.DataFrame:
+    """One value per boot and cell: the median of the repeats."""
+    by = [*GROUP, "variant", "run", "boot"]
+    grouped = data.results.groupby(by, sort=False, dropna=False)
+    return grouped.agg(value=("value", "median"), seed=("seed", "first")).reset_index()
+
+
+def _row(key: Any, group: pd.DataFrame, data: RunData) -> Row:
+    workload, params, metric, unit, accel, base, machine = key
+    values: dict[str, dict[Any, float]] = {}
+    for name in data.variants:
+        mine = group[group["variant"] == name]
+        if not mine.empty:
+            values[name] = _by_history(mine)
+    row = Row(workload, json.loads(params), metric, unit, accel, base, machine, values)
+    first = data.variants[0]
+    if first in values:
+        for name in list(values)[1:]:
+            row.comparisons[name] = verdict.compare(metric, accel, values[first], values[name])
+            row.comparisons[name].control = name in data.controls
+    return row
+
+
+def _by_history(boots: pd.DataFrame) -> dict[Any, float]:
+    """History to value; the seed names the history when each boot has one of its own."""
+    seeds = boots["seed"]
+    if seeds.notna().all() and seeds.is_unique:
+        return {int(s): float(v) for s, v in zip(seeds, boots["value"], strict=True)}
+    names = zip(boots["run"], boots["boot"], strict=True)
+    return {name: float(v) for name, v in zip(names, boots["value"], strict=True)}
+
+
+def _summary(values: list[float]) -> dict[str, float | int]:
+    return {
+        "median": plain(float(np.median(values))),
+        "min": plain(min(values)),
+        "max": plain(max(values)),
+        "n": len(values),
+    }
+
+
+def plain(value: float) -> float | int:
+    """A number as JSON shows it: four decimals, and a whole number without its ``.0``."""
+    value = round(value, 4)
+    return int(value) if float(value).is_integer() else value
+
+
+def _reading_order(row: Row) -> tuple[Any, ...]:
+    known = FIRST_METRICS.index(row.metric) if row.metric in FIRST_METRICS else len(FIRST_METRICS)
+    memory_first = (row.workload != "vmpte", row.workload)
+    return (row.accel, row.base, row.machine, *memory_first, known, row.metric, _sizes(row.params),
+            json.dumps(row.params, sort_keys=True))  # fmt: skip
+
+
+def _sizes(params: Mapping[str, Any]) -> tuple[float, ...]:
+    """The numbers a table is sorted by."""
+    chosen = [params.get(axis) for axis in AXES]
+    return tuple(float(v) if isinstance(v, (int, float)) else -1.0 for v in chosen)
