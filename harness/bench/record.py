@@ -76,6 +76,8 @@ class BootRecord(BaseModel):
     not_run: list[dict[str, Any]] = Field(default_factory=list)
     """Cells (workload, params) that this boot did not finish, each with a reason."""
     crash: Crash | None = None
+    trouble: list[Crash] = Field(default_factory=list)
+    """What else the console announced and the guest survived: warnings, stalls, lockdep."""
     error: str = ""
     console: str = ""
     """Console log, relative to the run's directory."""

@@ -77,6 +77,22 @@ class Workspace:
         finally:
             lock.release()
 
+    @contextlib.contextmanager
+    def sole(self, name: str, what: str) -> Iterator[None]:
+        """Hold the named lock or raise :class:`UserError` at once: ``what`` is going on already."""
+        lock = FileLock(self.root / "locks" / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"{what} in the workspace {self.root} already",
+                hint="wait for it, or use another --workspace",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def published(self, *parts: str) -> Path | None:
         """The published directory of that name, or None when it is not (wholly) there."""
         path = self.root.joinpath(*parts)

@@ -1,0 +1,72 @@
+"""Entry point: runs a command and turns its failures into words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from harness.core.errors import EXIT_USER, GuestCrash, HarnessError, InfrastructureError
+
+EXIT_INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run the command line; tracebacks are for bugs only."""
+    from harness.cli.app import app  # noqa: PLC0415 - after the handlers stand
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        code = int(app(standalone_mode=False) or 0)
+    except HarnessError as error:
+        code = explain(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Somebody piped us into head; nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _explain_usage(error)
+    sys.exit(code)
+
+
+def explain(error: HarnessError) -> int:
+    """Print a failure as one line, with the log lines that explain it; returns the exit code."""
+    if isinstance(error, InfrastructureError) and error.excerpt:
+        print(error.excerpt, file=sys.stderr)  # noqa: T201
+    if isinstance(error, GuestCrash) and error.oops:
+        print(error.oops, file=sys.stderr)  # noqa: T201
+    log = getattr(error, "log", None)
+    where = f" (log: {log})" if log else ""
+    print(f"harness: {error.line()}{where}", file=sys.stderr)  # noqa: T201
+    return error.exit_code
+
+
+def _explain_usage(error: Exception) -> int:
+    """Usage errors of the option parser, in the same form; anything else is a bug."""
+    import typer  # noqa: PLC0415
+
+    # Newer typers carry their own copy of click, so the class is found by its name.
+    parser_error = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    if isinstance(error, typer.Abort):
+        return EXIT_INTERRUPTED
+    if not isinstance(error, parser_error):
+        raise error
+    context = getattr(error, "ctx", None)
+    hint = f"; see `{context.command_path} --help`" if context else ""
+    words: str = error.format_message()  # type: ignore[attr-defined]
+    print(f"harness: {words}{hint}", file=sys.stderr)  # noqa: T201
+    return EXIT_USER
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""``harness bench`` and ``harness report``: measure, and say what was measured."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli import common
+from harness.cli.common import Setup
+from harness.core.errors import EXIT_GUEST_CRASH, UserError
+
+
+def bench(
+    threads: Annotated[str, typer.Option("--threads", help="e.g. 1,8,16 [profile].")] = "",
+    variants: Annotated[
+        str, typer.Option("--variants", help="Comma-separated [those of harness.toml].")
+    ] = "",
+    profile: Annotated[str, typer.Option("--profile", help="quick, letter, ... [quick].")] = "",
+    workload: Annotated[
+        str, typer.Option("--workload", help="Only these, comma-separated [profile].")
+    ] = "",
+    boots: Annotated[int, typer.Option("--boots", min=0, help="Per variant [profile].")] = 0,
+    repeat: Annotated[int, typer.Option("--repeat", min=0, help="Per boot [profile].")] = 0,
+    duration: Annotated[
+        int, typer.Option("--duration", min=0, help="Seconds of each multi-fault run [profile].")
+    ] = 0,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=0, help="Rounds of multi-fault instead of seconds.")
+    ] = 0,
+    accel: common.AccelName = "auto",
+    smp: common.Smp = 0,
+    memory: common.Memory = "",
+    append: common.Append = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The run's directory [results/...].")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")
+    ] = None,
+    source: common.SourceDir = None,
+    mirror: common.MirrorUrl = None,
+    jobs: common.Jobs = 0,
+    dry_run: common.DryRun = False,
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = False,
+    workspace: common.WorkspaceDir = None,
+) -> None:
+    """Build the variants, boot them in turn, measure, and write a report.
+
+    Example: harness bench --threads 1,8,16
+    """
+    from harness.bench import plan as plans  # noqa: PLC0415
+    from harness.bench.record import load_run  # noqa: PLC0415
+    from harness.cli import experiment  # noqa: PLC0415
+
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    if resume is not None:
+        plan = plans.from_record(load_run(resume).plan)
+        if out is not None:
+            raise UserError("--resume goes on in the run's own directory", hint="drop --out")
+    else:
+        defaults, guest = env.project.config.defaults, env.project.config.guest
+        plan = plans.make_plan(
+            env.project, profile=profile or defaults.profile,
+            variants=_variants(env, variants), accel=accel, smp=smp or guest.smp,
+            memory=memory or guest.memory, cmdline=append,
+            overrides=plans.Overrides(
+                threads=plans.parse_threads(threads) if threads else (), boots=boots,
+                repeat=repeat, seconds=duration, rounds=rounds,
+                workloads=common.names(workload, "--workload") if workload else (),
+            ),
+        )
+    directory = resume or _directory(env, out, plan.profile)
+    if dry_run:
+        common.say("\n".join(experiment.describe_plan(plan)))
+        return
+    request = experiment.Request(plan, directory, source=source, mirror=mirror, jobs=jobs)
+    crashes = experiment.conduct(env, request)
+    _report(env, [directory], directory, as_json)
+    if crashes:
+        raise typer.Exit(EXIT_GUEST_CRASH)
+
+
+def _variants(env: Setup, text: str) -> list[str]:
+    """The variants to measure.
+
+    Among the default ones, one whose series is still empty is left out with a warning;
+    asked for by name it is an error.
+    """
+    if text:
+        return common.names(text, "--variants")
+    from harness.kernel.series import load_series  # noqa: PLC0415
+
+    found = []
+    for name in env.project.config.defaults.variants:
+        series = env.project.variant(name).series
+        if series:
+            folder = env.project.root / series.format(base=env.project.base_name(name))
+            try:
+                load_series(folder)
+            except UserError as error:
+                env.progress.warn(f"variant {name} is left out: {error.message}")
+                continue
+        found.append(name)
+    return found
+
+
+def _directory(env: Setup, out: Path | None, profile: str) -> Path:
+    """Where the run goes; refuses a directory that holds one already."""
+    if out is not None:
+        if (out / "run.json").exists():
+            raise UserError(f"{out} holds a run already", hint=f"use --resume {out}, or another")
+        return out
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    return env.project.root / env.project.config.defaults.results / f"{stamp}-{profile}"
+
+
+def report(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run directories [the newest run].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where to write [the first run].")
+    ] = None,
+    mail: Annotated[
+        bool, typer.Option("--mail", help="Print plain text, 72 columns, for a mailing list.")
+    ] = False,
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = False,
+    workspace: common.WorkspaceDir = None,
+) -> None:
+    """Make tables, plots and pages from one or more runs, from their files alone.
+
+    Example: harness report results/20260101-120000-quick --json
+    """
+    from harness.report.find import newest_run  # noqa: PLC0415
+
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    results = env.project.root / env.project.config.defaults.results
+    directories = list(runs or []) or [newest_run(results)]
+    if mail:
+        from harness.report.load import load  # noqa: PLC0415
+        from harness.report.text import mail as as_mail  # noqa: PLC0415
+
+        common.say(as_mail(load(directories)))
+        return
+    _report(env, directories, out or directories[0], as_json)
+
+
+def _report(env: Setup, runs: list[Path], out: Path, as_json: bool) -> None:
+    """Write a report and print what it says in short."""
+    from harness.report.load import load  # noqa: PLC0415
+    from harness.report.tables import rows  # noqa: PLC0415
+    from harness.report.text import terminal_summary  # noqa: PLC0415
+    from harness.report.write import write_report  # noqa: PLC0415
+
+    data = load(runs)
+    files = write_report(data, out)
+    if as_json:
+        common.print_json(rows(data))
+    else:
+        common.say(terminal_summary(data))
+    env.progress.say(f"report: {files.html}")

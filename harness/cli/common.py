@@ -1,0 +1,76 @@
+"""Options that many commands share, and what they are turned into."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.core import config
+from harness.core.config import Project
+from harness.core.errors import UserError
+from harness.core.progress import Progress
+from harness.core.workspace import Workspace
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+WorkspaceDir = Annotated[
+    Path | None,
+    typer.Option("--workspace", metavar="DIR", help="Cache directory [~/.cache/pte-harness]."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+MirrorUrl = Annotated[
+    str | None,
+    typer.Option("--mirror", metavar="URL", help="Debian mirror [the system's apt configuration]."),
+]
+SourceDir = Annotated[
+    Path | None,
+    typer.Option("--source", metavar="DIR", help="Build this kernel tree instead of the base's."),
+]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", min=0, help="Compile jobs [all cores].")]
+AccelName = Annotated[
+    str, typer.Option("--accel", help="auto, kvm, tcg, or icount (TCG that counts instructions).")
+]
+Smp = Annotated[int, typer.Option("--smp", min=0, max=64, help="vCPUs [harness.toml].")]
+Memory = Annotated[str, typer.Option("--memory", "-m", help="Guest memory, e.g. 4G.")]
+Append = Annotated[str, typer.Option("--append", help="More words for the kernel command line.")]
+Variant = Annotated[str, typer.Option("--variant", help="Variant of harness.toml to boot.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What nearly every command starts from."""
+
+    project: Project
+    workspace: Workspace
+    progress: Progress
+
+
+def setup(*, quiet: bool, verbose: bool, workspace: Path | None) -> Setup:
+    """Read harness.toml and open the cache."""
+    return Setup(
+        config.load(), Workspace(workspace), Progress(-1 if quiet else 1 if verbose else 0)
+    )
+
+
+def print_json(value: Any) -> None:
+    """A result for programs, on standard output."""
+    print(json.dumps(value, indent=1), flush=True)  # noqa: T201
+
+
+def say(text: str) -> None:
+    """A result for people, on standard output."""
+    print(text, file=sys.stdout, flush=True)  # noqa: T201
+
+
+def names(text: str, what: str) -> list[str]:
+    """A comma-separated flag as a list without repeats; raises :class:`UserError` when empty."""
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    if not found:
+        raise UserError(f"{what} names nothing")
+    return list(dict.fromkeys(found))

@@ -1,0 +1,1 @@
+"""What runs inside: the root file system and the C programs. Knows nothing of machines."""
