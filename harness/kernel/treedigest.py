@@ -53,7 +53,7 @@ def listing(workspace: Workspace, tree: Path) -> tuple[dict[str, str], str]:
             continue  # a submodule, or a nested repository
         seen = [info.st_size, info.st_mtime_ns, info.st_ino, info.st_mode]
         entry = known.get(name)
-        if entry is None or entry[:4] != seen:
+        if not isinstance(entry, list) or len(entry) != 5 or entry[:4] != seen:
             entry = [*seen, _content(path, info)]
             fresh += 1
         files[name] = str(entry[4])
