@@ -144,7 +144,7 @@ def test_listing_reads_changed_files_only(
 def test_damaged_stat_cache_is_ignored(project: Project, workspace: Workspace) -> None:
     first = treedigest.listing(workspace, project.root / "linux")
     (cache,) = workspace.dir("state").glob("tree-*.json")
-    for text in ("", "[]", json.dumps({"Kbuild": 3})):
+    for text in ("", "[]", "{}", json.dumps({"total": "x", "files": {"Kbuild": 3}})):
         cache.write_text(text)
         assert treedigest.listing(workspace, project.root / "linux") == first
 
