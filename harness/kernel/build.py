@@ -22,7 +22,7 @@ from harness.kernel.source import Source, find_source, get_source
 from harness.kernel.worktree import WorkTree
 
 RECIPE = 1  # goes up when the way of building changes what comes out
-DEFAULT_STEPS = 2400  # lines of a first build's progress, as measured on debian-6.1
+DEFAULT_STEPS = 2000  # lines of a first build's progress, as measured on debian-6.1
 FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
 METADATA_FILE = "build.json"
 ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
@@ -172,7 +172,7 @@ def build_variant(
     if plan.cached and not force:
         progress.detail(f"{variant}: found {plan.cached}")
         return Build.load(plan.cached, variant)
-    kbuild.check_tools()
+    kbuild.check_tools(plan.requested)
     slot = workspace.root / plan.slot
     with workspace.lock(plan.slot.replace("/", "-"), on_wait=lambda: progress.say(
         f"{variant}: another harness is building in {slot}; waiting for it"

@@ -7,7 +7,11 @@ import re
 MAX_LINES = 25
 BEFORE = 12  # lines of include stack and "In function" that may precede an error
 
-FULL_DISK = re.compile(r"No space left on device|Disk quota exceeded")
+# bison and fixdep do not pass on what the system told them.
+FULL_DISK = re.compile(
+    r"No space left on device|Disk quota exceeded|bison: input/output error"
+    r"|fixdep: not all data was written"
+)
 C_ERROR = re.compile(
     r"^[^\s:][^:]*:\d+(?::\d+)?: (?:fatal )?error: |^(?:cc1|as|gcc|ccache): .*error"
 )
@@ -31,6 +35,7 @@ LEADING = re.compile(
 )
 CONTINUES = re.compile(
     r"^\s|: note: |: warning: .*previous|^\S*ld: |undefined reference|^collect2"
+    r"|^\S*Kconfig\S*:\d+:|^compilation terminated"
 )
 
 

@@ -25,15 +25,24 @@ MAKE_VARIABLES = {"WERROR": "0"}
 CONFIG_FILE = ".config"
 CONFIG_STAMP = ".harness-config"
 CONFIG_LIMIT, BUILD_LIMIT = 1800.0, 6 * 3600.0  # seconds: a make that hangs must not hang us
+FULL_DISK = 32 * 2**20  # bytes free below which a failure is put down to the disk
 STEP = re.compile(r"^  (?:HOSTCC|CC|AS|LD|AR|GEN|HOSTLD|OBJCOPY|UPD|CALL)\b\S*\s+(.*)")
 TOOLS = {"gcc": "gcc", "ld": "binutils", "make": "make", "flex": "flex", "bison": "bison",
          "bc": "bc", "perl": "perl"}
+COMPRESSORS = {"KERNEL_LZ4": ("lz4", "lz4"), "KERNEL_XZ": ("xz", "xz-utils"),
+               "KERNEL_ZSTD": ("zstd", "zstd"), "KERNEL_LZO": ("lzop", "lzop")}
 
 
-def check_tools() -> None:
-    """Raise :class:`UserError` naming the first missing tool and its package."""
+def check_tools(requested: Mapping[str, str]) -> None:
+    """Raise :class:`UserError` naming the first missing tool and its package.
+
+    Without a look beforehand the compressor would be missed at the very end.
+    """
     for program, package in TOOLS.items():
         need(program, package=package)
+    for symbol, (program, package) in COMPRESSORS.items():
+        if requested.get(symbol) == "y":
+            need(program, package=package)
 
 
 def compiler_version() -> str:
@@ -121,7 +130,8 @@ class Kbuild:
 
     def _make_config(self, target: str, config: Path) -> None:
         code = run_logged(
-            ["make", "--no-print-directory", "-C", str(self.src), f"O={self.obj}", *_assignments(), target],
+            ["make", "--no-print-directory", "-C", str(self.src), f"O={self.obj}",
+             *_assignments(), target],
             self.log, env={**self.environment(), "KCONFIG_CONFIG": str(config)},
             deadline=Deadline(CONFIG_LIMIT),
         )
@@ -179,9 +189,13 @@ class Kbuild:
         return (self.obj / "include/config/kernel.release").read_text().strip()
 
     def _failure(self, message: str, code: int) -> InfrastructureError:
+        """The error for a make that failed, with the first thing that went wrong in its log."""
         excerpt = compile_errors.first_error(self.log.read_text(errors="replace"))
+        hint = ""
+        if shutil.disk_usage(self.obj).free < FULL_DISK:
+            hint = f"the disk of {self.obj} is full: free some with `harness cache prune`"
         return InfrastructureError(
-            f"{message} (exit code {code}); whole log in {self.log}",
+            f"{message} (exit code {code}), log in {self.log}", hint=hint,
             excerpt=excerpt or tail(self.log, 20), log=self.log,
         )
 

@@ -23,10 +23,10 @@ from harness.core.workspace import Workspace, write_atomic
 # without a visible sign; such an entry is not kept (git calls this "racy").
 RACY_NS = 100_000_000
 BUILT_DIRECTORIES = re.compile(r"(.*/)?(\.git|include/config|include/generated)$")
+BUILT_SUFFIXES = frozenset(("o", "a", "ko", "mod", "cmd", "order", "d", "su", "gz", "orig", "rej"))
 BUILT_FILES = re.compile(
-    r"(.*\.(o|a|ko|mod|mod\.c|cmd|order|d|su|gz|orig|rej)|\.config(\.old)?|\.version"
-    r"|vmlinux(\.(o|lds|map|relocs|unstripped|bin(\..*)?))?|System\.map|Module\.symvers"
-    r"|\.tmp_.*|bzImage|\.missing-syscalls\.d)$"
+    r"\.config(\.old)?|\.version|\.tmp_.*|\.missing-syscalls\.d|System\.map|Module\.symvers"
+    r"|bzImage|.*\.mod\.c|vmlinux(\.(o|lds|map|relocs|unstripped|bin(\..*)?))?"
 )
 
 
@@ -38,39 +38,40 @@ def listing(workspace: Workspace, tree: Path) -> tuple[dict[str, str], str]:
     with ``l``.
     """
     cache = workspace.dir("state") / f"tree-{digest.key(str(tree))}.json"
-    known = _load(cache)
+    known, known_total = _load(cache)
     taken = time.time_ns()
     files: dict[str, str] = {}
     entries: dict[str, list[int | str]] = {}
     fresh = 0
+    top = f"{tree}/"
     for name in _names(tree):
-        path = os.path.join(tree, name)  # noqa: PTH118 - 80,000 times: Path costs half a second
         try:
-            info = os.lstat(path)
+            info = os.lstat(top + name)  # not Path: it costs a second for 80,000 files
         except OSError:
             continue  # in git's index but deleted
         if stat.S_ISDIR(info.st_mode):
             continue  # a submodule, or a nested repository
         seen = [info.st_size, info.st_mtime_ns, info.st_ino, info.st_mode]
         entry = known.get(name)
-        if entry is None or entry[:4] != seen:
-            entry = [*seen, _content(path, info)]
+        if not isinstance(entry, list) or len(entry) != 5 or entry[:4] != seen:
+            entry = [*seen, _content(top + name, info)]
             fresh += 1
         files[name] = str(entry[4])
         if info.st_mtime_ns < taken - RACY_NS:
             entries[name] = entry
+    if known_total and not fresh and len(files) == len(known):
+        return files, known_total
     total = digest.of_bytes("".join(f"{n}\0{files[n]}\n" for n in sorted(files)).encode())
-    if fresh or len(entries) != len(known):
-        write_atomic(cache, json.dumps(entries))
+    write_atomic(cache, json.dumps({"total": total, "files": entries}))
     return files, total
 
 
-def _load(cache: Path) -> dict[str, list[int | str]]:
+def _load(cache: Path) -> tuple[dict[str, list[int | str]], str]:
     try:
         value = json.loads(cache.read_text())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return dict(value["files"]), str(value["total"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}, ""
 
 
 def _content(path: str, info: os.stat_result) -> str:
@@ -82,7 +83,7 @@ def _content(path: str, info: os.stat_result) -> str:
 def _names(tree: Path) -> Iterator[str]:
     if (tree / ".git").exists():
         return _git_names(tree)
-    return _walk(str(tree), "")
+    return _walk(f"{tree}/")
 
 
 def _git_names(tree: Path) -> Iterator[str]:
@@ -98,16 +99,25 @@ def _git_names(tree: Path) -> Iterator[str]:
     return (os.fsdecode(name) for name in done.stdout.split(b"\0") if name)
 
 
-def _walk(top: str, prefix: str) -> Iterator[str]:
-    with os.scandir(os.path.join(top, prefix)) as entries:  # noqa: PTH118
-        for entry in sorted(entries, key=lambda one: one.name):
-            name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if not BUILT_DIRECTORIES.match(name):
-                    yield from _walk(top, name + "/")
-            elif not BUILT_FILES.match(entry.name) and not _is_special(entry):
-                yield name
+def _walk(top: str) -> Iterator[str]:
+    """The same without git; quick, because there are 80,000 of them."""
+    folders = [""]
+    while folders:
+        prefix = folders.pop()
+        with os.scandir(top + prefix) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if not BUILT_DIRECTORIES.match(prefix + name):
+                        folders.append(f"{prefix}{name}/")
+                elif not _is_built(name) and (
+                    entry.is_file(follow_symlinks=False) or entry.is_symlink()
+                ):
+                    yield prefix + name
 
 
-def _is_special(entry: os.DirEntry[str]) -> bool:
-    return not (entry.is_symlink() or entry.is_file(follow_symlinks=False))
+def _is_built(name: str) -> bool:
+    """Whether a build leaves files of that name behind."""
+    if name.rpartition(".")[2] in BUILT_SUFFIXES and "." in name:
+        return True
+    return (name[0] in ".SMbv" or name.endswith(".mod.c")) and bool(BUILT_FILES.fullmatch(name))

@@ -1,7 +1,7 @@
 """The reusable source and object tree of one variant.
 
 ``work/<base>/<variant>/src`` is the base's tree with the series applied, and
-``src/obj`` the object tree. It lies inside the source tree because kbuild then
+``src/.obj`` the object tree. It lies inside the source tree because kbuild then
 calls the sources ``..`` instead of by an absolute path: the compiler's command
 lines are the same for every variant, so that ccache shares between them, and
 no path of the machine ends up in the kernel.
@@ -31,6 +31,7 @@ from harness.kernel import series as series_module
 from harness.kernel.series import Series
 from harness.kernel.source import Source
 
+OBJ = ".obj"  # no name that a user's tree has
 RUNNING = ".harness-running"  # in the object tree while make runs
 
 
@@ -40,7 +41,7 @@ class WorkTree:
     def __init__(self, slot: Path) -> None:
         self.slot = slot
         self.src = slot / "src"
-        self.obj = self.src / "obj"
+        self.obj = self.src / OBJ
         self._state = slot / "src.json"
 
     def update(self, source: Source, series: Series | None, progress: Progress) -> list[str]:
@@ -50,6 +51,8 @@ class WorkTree:
         as it was.
         """
         self.slot.mkdir(parents=True, exist_ok=True)
+        for left in self.slot.glob(".patch.*"):  # by a killed update
+            shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=".patch.", dir=self.slot) as scratch:
             overlay: dict[str, Path | None] = {}
             if series:
