@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli import bench, build, guest
+from harness.cli import bench, build, care, guest
 from harness.cli.common import say
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app.command()(guest.boot)
 app.command()(guest.run)
 app.command()(bench.bench)
 app.command()(bench.report)
+app.command()(care.doctor)
+app.command()(care.cache)
 
 
 def _version(asked: bool) -> None:

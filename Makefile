@@ -1,0 +1,38 @@
+# Two commands: `make bench` measures and reports, `make test` tests. Both set up what they need.
+HARNESS := .venv/bin/harness
+BENCH_FLAGS ?= --threads 1,8,16
+
+help:
+	@echo "make bench          build both kernels, boot, measure, report (about 20 minutes at first)"
+	@echo "make test           lint, type-check and test, with real guests"
+	@echo "make setup          only install what is needed"
+	@echo "make doctor         say what is missing and what it is for"
+	@echo "make bench-harness  how fast the harness itself is"
+	@echo "make clean          remove .venv and build leftovers (the cache stays: harness cache)"
+
+setup:
+	@sh scripts/setup.sh
+
+bench: setup
+	$(HARNESS) bench $(BENCH_FLAGS)
+
+test: setup lint
+	.venv/bin/pytest $(PYTEST_FLAGS)
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+unit: setup
+	.venv/bin/pytest tests/unit $(PYTEST_FLAGS)
+
+doctor: setup
+	$(HARNESS) doctor
+
+bench-harness: setup
+	sh scripts/bench-harness.sh
+
+clean:
+	rm -rf .venv guest/bin *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+.PHONY: help setup bench test lint unit doctor bench-harness clean

@@ -1,0 +1,80 @@
+"""``harness doctor`` and ``harness cache``: the machine's health and the cache's size."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli import common
+from harness.core.errors import EXIT_USER, UserError
+
+PARTS = ("builds", "work", "sources", "images", "programs", "downloads", "ccache", "logs", "tmp",
+         "guests")
+# Rebuilt by the next command; what is left out costs a download or two kernel builds.
+PRUNED = ("logs", "tmp", "guests", "downloads", "work")
+
+
+def doctor(
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = False,
+    workspace: common.WorkspaceDir = None,
+) -> None:
+    """Check every tool, permission, disk and memory need, and say how to mend what is missing.
+
+    Example: harness doctor --json
+    """
+    from harness import doctor as doctors  # noqa: PLC0415
+
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    findings = doctors.examine(env.workspace)
+    if as_json:
+        common.print_json([finding.record() for finding in findings])
+    else:
+        for finding in findings:
+            if quiet and finding.state == doctors.OK:
+                continue
+            common.say(f"{finding.state:8} {finding.what:15} {finding.found}  ({finding.purpose})")
+            if finding.remedy:
+                common.say(f"{'':8} {'':15} -> {finding.remedy}")
+    if any(finding.state == doctors.MISSING for finding in findings):
+        raise typer.Exit(EXIT_USER)
+
+
+def cache(
+    action: Annotated[str, typer.Argument(help="show, prune (work trees, logs) or clear (all).")]
+    = "show",
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = False,
+    workspace: common.WorkspaceDir = None,
+) -> None:
+    """Show what the cache holds, or free space in it.
+
+    Example: harness cache prune
+    """
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    root = env.workspace.root
+    if action not in ("show", "prune", "clear"):
+        raise UserError(f"unknown action '{action}'", hint="known: show, prune, clear")
+    if action != "show":
+        with env.workspace.sole("bench", "a bench runs"):
+            for part in PRUNED if action == "prune" else PARTS:
+                shutil.rmtree(root / part, ignore_errors=True)
+    sizes = {part: _size(root / part) for part in PARTS if (root / part).exists()}
+    if as_json:
+        common.print_json({"root": str(root), "bytes": sizes})
+        return
+    common.say(str(root))
+    for part, size in sorted(sizes.items(), key=lambda item: -item[1]):
+        common.say(f"  {part:10} {size / 2**20:10.1f} MiB")
+
+
+def _size(folder: Path) -> int:
+    """Bytes on disk below a folder; sparse images count what they occupy."""
+    return sum(
+        path.lstat().st_blocks * 512 for path in folder.rglob("*") if not path.is_symlink()
+    )
