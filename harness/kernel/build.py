@@ -207,13 +207,14 @@ def _make(
     log = slot / "build.log"
     log.unlink(missing_ok=True)
     make = kbuild.Kbuild(tree.src, tree.obj, log, plan.key, jobs, workspace.dir("ccache"))
-    expected = f"steps-{plan.slot.replace('/', '-')}"
-    known = workspace.read_state(expected).get("steps", DEFAULT_STEPS)
+    memo = f"steps-{plan.slot.replace('/', '-')}"
+    seen = int(workspace.read_state(memo).get("steps", 0))
+    expected = (seen or DEFAULT_STEPS) if fresh or force else None
     with tree.make_runs():
         config = make.configure(plan.requested, _config_stamp(plan), progress)
-        steps = make.compile(known if fresh or force else 0, f"building {plan.variant}", progress)
-    if fresh or force:
-        workspace.write_state(expected, {"steps": steps})
+        steps = make.compile(expected, f"building {plan.variant}", progress)
+    if steps > seen:  # fewer: it went on from where another was interrupted
+        workspace.write_state(memo, {"steps": steps})
     metadata = _describe(plan, source, make, config, time.monotonic() - start)
     with workspace.publish("builds", plan.key) as staging:
         for name, made in ARTEFACTS.items():

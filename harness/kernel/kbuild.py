@@ -138,8 +138,10 @@ class Kbuild:
         if code:
             raise self._failure(f"make {target} failed", code)
 
-    def compile(self, steps: int, title: str, progress: Progress) -> int:
+    def compile(self, steps: int | None, title: str, progress: Progress) -> int:
         """Compile with tuxmake; the number of steps that make took.
+
+        ``steps`` is how many are expected, None when nobody can know.
 
         Raises :class:`InfrastructureError` with the first error of the log.
         """
@@ -153,7 +155,7 @@ class Kbuild:
                 nonlocal done
                 if match := STEP.match(line):
                     done += 1
-                    task.update(min(done, steps), match[1])
+                    task.update(min(done, steps or done), match[1])
 
             code = run_logged(
                 self.tuxmake(out), self.log, cwd=self.src, env=self.environment(),
