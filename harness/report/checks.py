@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.report.load import LoadedRun, RunData
 
 LEAST_BOOTS = 2
+MOST_LINES = 6  # of one kind of warning
 
 
 def check(data: RunData) -> list[str]:
@@ -111,10 +112,14 @@ def _missing_cells(run: LoadedRun, data: RunData) -> list[str]:
             if not any(cell.covers(*have) for have in measured.get(variant, [])):
                 text = f"{cell.workload} {plan.describe(cell.params)}"
                 missing.setdefault(text, []).append(variant)
-    return [
+    lines = [
         f"Run {run.name}: no result for {cell} of {', '.join(variants)}."
         for cell, variants in missing.items()
     ]
+    if len(lines) <= MOST_LINES:
+        return lines
+    more = plural(len(lines) - MOST_LINES, "more cell")
+    return [*lines[:MOST_LINES], f"Run {run.name}: nor for {more}."]
 
 
 def _few(data: RunData) -> list[str]:

@@ -68,9 +68,9 @@ def machine_of(host: dict[str, Any]) -> str:
     return f"{cores or '?'} x {cpu or 'unknown CPU'}"
 
 
-def plural(count: int, word: str) -> str:
-    """``1 boot``, ``2 boots``."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+def plural(count: int, word: str, many: str = "") -> str:
+    """``1 boot``, ``2 boots``; ``many`` is the plural when it is not formed with an s."""
+    return f"{count} {word}" if count == 1 else f"{count} {many or word + 's'}"
 
 
 def _text(value: Any) -> str:

@@ -71,7 +71,8 @@ def repeats(planned: list[Cell], workload: str, params: str) -> int | None:
 def variants(plan: Mapping[str, Any]) -> list[str]:
     """The plan's variants in its order; empty when it does not say."""
     names = plan.get("variants")
-    return [str(name) for name in names] if isinstance(names, (list, dict)) else []
+    known = names if isinstance(names, (list, dict)) else []
+    return [name for name in known if isinstance(name, str)]
 
 
 def order(plan: Mapping[str, Any]) -> list[str]:

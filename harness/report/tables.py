@@ -154,12 +154,22 @@ def _row(key: Any, group: pd.DataFrame, data: RunData) -> Row:
 
 
 def _by_history(boots: pd.DataFrame) -> dict[Any, float]:
-    """History to value; the seed names the history when each boot has one of its own."""
-    seeds = boots["seed"]
-    if seeds.notna().all() and seeds.is_unique:
-        return {int(s): float(v) for s, v in zip(seeds, boots["value"], strict=True)}
-    names = zip(boots["run"], boots["boot"], strict=True)
-    return {name: float(v) for name, v in zip(names, boots["value"], strict=True)}
+    """History to value, one entry a boot.
+
+    A boot with a seed is named by it, its run, and how many boots had that seed before
+    (a boot repeated to check determinism); one without by its run and index, which no
+    boot of another variant shares, so that it is never paired.
+    """
+    found: dict[Any, float] = {}
+    columns = zip(boots["run"], boots["boot"], boots["seed"], boots["value"], strict=True)
+    for run, boot, seed, value in columns:
+        name: tuple[Any, ...] = (run, "boot", boot)
+        if not pd.isna(seed):
+            again = 0
+            while (name := (run, "seed", int(seed), again)) in found:
+                again += 1
+        found[name] = float(value)
+    return found
 
 
 def _summary(values: list[float]) -> dict[str, float | int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ INK = "#1b1c1e"
 MUTED = "#5b5c5e"
 GRID = "#d3d4d6"
 PAPER = "#fefefd"
+ORIGIN_WIDTH = 105  # characters of the small print that fit the width
 WIDTH = 8.0  # inches; at 96 px an inch this is the text column of the page
 
 
@@ -100,7 +102,7 @@ def finish(drawing: Figure, title: str, origin: str) -> None:
     The origin stays with the picture when somebody copies it out of the page.
     """
     drawing.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12.5)
-    drawing.supxlabel(origin, x=0.01, ha="left", fontsize=8.5, color=MUTED)
+    drawing.supxlabel(textwrap.fill(origin, ORIGIN_WIDTH), x=0.01, ha="left", fontsize=8.5, color=MUTED)
 
 
 def to_png(drawing: Figure) -> bytes:

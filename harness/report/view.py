@@ -102,13 +102,16 @@ def _compared(data: RunData) -> str:
         )  # fmt: skip
         patches = meta.get("patches")
         parts = [str(meta.get("release", ""))]
-        parts += [plural(len(patches), "patch").replace("patchs", "patches")] if patches else []
+        count = len(patches) if isinstance(patches, list) else 0
+        parts += [plural(count, "patch", "patches")] if count else []
         parts += [plural(boots, "boot")]
         parts += ["A/A control"] if name in data.controls else []
         texts.append(f"{name} ({', '.join(part for part in parts if part)})")
     bases = sorted({str(base) for base in data.samples["base"].unique() if base})
     where = f" Base {', '.join(bases)}." if bases else ""
-    return (" against ".join(texts) or "nothing was measured") + "." + where
+    sides = [*texts[:1], " and ".join(texts[1:])]
+    compared = " against ".join(part for part in sides if part)
+    return (compared or "nothing was measured") + "." + where
 
 
 def _memory(data: RunData, row: Row) -> str:
@@ -144,7 +147,7 @@ def _stability(data: RunData) -> str:
         return "No boot was recorded."
     if not crashed:
         return f"No crash in {plural(len(records), 'boot')}."
-    return f"{plural(len(crashed), 'crash').replace('crashs', 'crashes')} in {plural(len(records), 'boot')}."  # noqa: E501
+    return f"{plural(len(crashed), 'crash', 'crashes')} in {plural(len(records), 'boot')}."
 
 
 # ---- tables

@@ -20,28 +20,32 @@ from harness.report.load import load
 from harness.report.write import write_report
 from tests.unit.report.make_run import MakeRun
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 PROBE = """
 <pre id="probe"></pre><script>
-const box = e => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; };
+const rect = e => e.getBoundingClientRect();
+const box = e => [rect(e).left, rect(e).top, rect(e).right, rect(e).bottom];
+const drawn = e => rect(e).width + rect(e).height > 2;
 const paper = getComputedStyle(document.body).backgroundColor;
 const plots = [...document.querySelectorAll("figure")].map(f => {
   const svg = f.querySelector("svg"), outer = svg ? box(svg) : null;
   const texts = svg ? [...svg.querySelectorAll("text")] : [];
   return {id: f.id, outer, label: f.querySelector("title")?.textContent,
-    shapes: svg ? [...svg.querySelectorAll("path, use")].filter(e => e.getBoundingClientRect().width + e.getBoundingClientRect().height > 2).length : 0,
-    texts: texts.map(t => ({text: t.textContent.trim(), box: box(t), fill: getComputedStyle(t).fill,
-                            size: t.getBoundingClientRect().height}))};
+    shapes: svg ? [...svg.querySelectorAll("path, use")].filter(drawn).length : 0,
+    texts: texts.map(t => ({text: t.textContent.trim(), box: box(t),
+                            fill: getComputedStyle(t).fill, size: rect(t).height}))};
 });
 const tables = [...document.querySelectorAll("table")].map(t => ({
   caption: t.caption?.textContent, rows: t.tBodies[0].rows.length, box: box(t),
   widths: [...new Set([...t.rows].map(r => r.cells.length))]}));
 document.getElementById("probe").textContent = JSON.stringify({plots, tables, paper,
-  ink: getComputedStyle(document.body).color, page: [document.documentElement.scrollWidth, innerWidth],
+  ink: getComputedStyle(document.body).color,
+  page: [document.documentElement.scrollWidth, innerWidth],
   requests: performance.getEntriesByType("resource").map(e => e.name)});
 </script>
 """

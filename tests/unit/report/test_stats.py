@@ -42,7 +42,14 @@ def brute_force(a: list[float], b: list[float]) -> float:
 
 @pytest.mark.parametrize(
     "a, b",
-    [([1, 1, 2], [2, 3, 3]), ([5, 5, 5, 6], [6, 6, 7, 7]), ([1, 1], [1, 2, 2, 2]), ([1] * 5, [2] * 5)],
+    [
+        ([1, 1, 2], [2, 3, 3]),
+        ([5, 5, 5, 6], [6, 6, 7, 7]),
+        ([1, 1], [1, 2, 2, 2]),
+        ([1] * 5, [2] * 5),
+        ([5, 5], [6]),
+        ([1], [2, 2, 2, 1]),
+    ],
 )
 def test_mann_whitney_with_ties_is_exact(a: list[float], b: list[float]) -> None:
     assert stats.mann_whitney(a, b) == pytest.approx(brute_force(a, b))

@@ -130,3 +130,25 @@ def test_the_letters_own_arithmetic() -> None:
     assert computed == {1: -0.64, 8: -1.07, 16: -0.36}
     assert letter.FAULTS[8].delta_pct == -1.17
     assert "-1.07 %" in letter.NOTES[0]
+
+
+def test_a_repeated_seed_pairs_with_its_own_repeat(tmp_path: Path) -> None:
+    """One boot repeated to check determinism is a boot of its own and is lost nowhere."""
+    run = MakeRun(tmp_path / "r", accel="icount", boots=4, seeds=True, noise=0.001).write()
+    path = run / "boots.jsonl"
+    boots = [json.loads(line) for line in path.read_text().splitlines()]
+    for boot in boots:
+        boot["seed"] = 0 if boot["seed"] == 3 else boot["seed"]
+    path.write_text("".join(json.dumps(boot) + "\n" for boot in boots))
+    rows = tables.rows(load([run]))
+    row = next(r for r in rows if r["metric"] == "instructions_per_fault")
+    assert {side["n"] for side in row["variants"].values()} == {4}
+    assert row["comparisons"]["after"]["method"] == "paired"
+
+
+def test_a_killed_boot_without_a_seed_does_not_stop_the_pairing(tmp_path: Path) -> None:
+    status = {7: "missing"}
+    rows = rows_of(tmp_path, accel="icount", boots=4, seeds=True, noise=0.001, status=status)
+    row = next(r for r in rows if r["metric"] == "instructions_per_fault")
+    assert row["variants"]["before"]["n"] == 4
+    assert row["comparisons"]["after"]["method"] == "paired"

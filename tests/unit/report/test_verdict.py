@@ -121,8 +121,8 @@ def test_counts_are_paired_by_history() -> None:
     result = counted(before, [x + 20 for x in before], paired=True)  # +0.3 % in each
     assert (result.method, result.verdict) == ("paired", "higher")
     assert result.delta_pct == pytest.approx(0.296, abs=0.01)
-    same = counted(before, [x + d for x, d in zip(before, (1, -1, 2, -2), strict=True)], paired=True)
-    assert same.verdict == "same within 0.030 %"
+    nudged = [x + d for x, d in zip(before, (1, -1, 2, -2), strict=True)]
+    assert counted(before, nudged, paired=True).verdict == "same within 0.030 %"
 
 
 def test_paired_differences_that_do_not_outgrow_their_spread_are_no_verdict() -> None:
