@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli import bench, build, care, guest
+from harness.cli import bench, build, care, guest, series
 from harness.cli.common import say
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(bench.bench)
 app.command()(bench.report)
 app.command()(care.doctor)
 app.command()(care.cache)
+app.add_typer(series.app, name="series")
 
 
 def _version(asked: bool) -> None:

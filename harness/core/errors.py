@@ -26,6 +26,9 @@ class HarnessError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        return self.line()
+
     def line(self) -> str:
         """What went wrong and what to do, on one line."""
         return f"{self.message}; {self.hint}" if self.hint else self.message

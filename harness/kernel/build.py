@@ -105,8 +105,11 @@ class Plan:
 def plan_build(
     workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
     mirror: str | None = None, progress: Progress | None = None, fetch: bool = False,
+    patches: int | None = None,
 ) -> Plan:
     """What a build of the variant would do; downloads nothing unless ``fetch``.
+
+    ``patches`` takes only so many patches from the start of the variant's series.
 
     Raises :class:`UserError` for an unknown name, a missing fragment, a missing or
     empty series.
@@ -116,6 +119,8 @@ def plan_build(
     series = None
     if config.series:
         series = load_series(project.root / config.series.format(base=base))
+    if series and patches is not None:
+        series = series.prefix(patches) if patches else None
     names = list(dict.fromkeys([*project.base(base).config, *config.config]))
     fragments = kconfig.load_fragments(project.root / "kernel" / "config", names)
     requested, notes = kconfig.merge(fragments)
@@ -155,7 +160,7 @@ def _slot_name(base: str, source: Source | None) -> str:
 def build_variant(
     workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
     mirror: str | None = None, jobs: int | None = None, force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | None = None, patches: int | None = None,
 ) -> Build:
     """The build of a variant, made if the cache does not have it.
 
@@ -165,7 +170,7 @@ def build_variant(
     progress = progress or Progress(-1)
     plan = plan_build(
         workspace, project, variant, source_dir=source_dir, mirror=mirror, progress=progress,
-        fetch=True,
+        fetch=True, patches=patches,
     )
     for note in plan.notes:
         progress.detail(note)

@@ -40,6 +40,10 @@ class Series:
         """Every file the series touches."""
         return {name for patch in self.patches for name in patch.files}
 
+    def prefix(self, count: int) -> Series:
+        """The first ``count`` patches."""
+        return Series(self.directory, self.patches[:count])
+
 
 def load_series(directory: Path) -> Series:
     """Read ``directory/series`` and the patches it names.

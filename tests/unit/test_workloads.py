@@ -1,0 +1,105 @@
+"""What the guest prints is read without trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import workloads
+from harness.core.errors import InfrastructureError, UserError
+from harness.workloads import multi_fault, perf, vmpte
+from harness.workloads.base import json_line
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def run(faults: int = 512_000, **changes: Any) -> dict[str, Any]:
+    return {"threads": 1, "warmup": 2, "faults": faults, "elapsed_ns": 10**9, **changes}
+
+
+def perf_text(value: object) -> str:
+    return f"{value},,page-faults,0.05%,1003214000,100.00,,\n"
+
+
+def test_perf_as_captured_in_a_guest() -> None:
+    counters = perf.parse((DATA / "perf-stat-repeat-2.csv").read_text())
+    assert counters["page-faults"].value > 100_000
+    assert counters["page-faults"].spread_pct < 50
+
+
+@pytest.mark.parametrize("raw", ["<not supported>", "<not counted>"])
+def test_perf_never_reads_uncounted_as_zero(raw: str) -> None:
+    with pytest.raises(InfrastructureError, match="page-faults"):
+        perf.parse(f"{raw},,page-faults,,,,,\n")
+
+
+def test_agreement_of_the_two_counts() -> None:
+    own = 512_000 + 1024
+    assert multi_fault.check([run()], perf_text(own + 90), 1) == own + 90
+
+
+@pytest.mark.parametrize("counted", [512_000, 700_000])
+def test_disagreement_is_an_error(counted: int) -> None:
+    with pytest.raises(InfrastructureError, match="do not agree"):
+        multi_fault.check([run()], perf_text(counted), 1)
+
+
+def test_missing_repeat_is_an_error() -> None:
+    with pytest.raises(InfrastructureError, match="ran 1 times, not 2"):
+        multi_fault.check([run()], perf_text(513_100), 2)
+
+
+def test_perf_without_the_event_is_an_error() -> None:
+    with pytest.raises(InfrastructureError, match="counted no page-faults"):
+        multi_fault.check([run()], "", 1)
+
+
+def test_rate_and_instructions() -> None:
+    found = {m.metric: m.value for m in multi_fault.measurements([run()], "tcg")}
+    assert found["faults_per_minute"] == pytest.approx(60 * 512_000)
+    found = {m.metric: m.value for m in multi_fault.measurements([run()], "icount")}
+    assert found["instructions_per_fault"] == pytest.approx(1e9 / 512_000)
+
+
+def test_memory_as_captured_in_a_guest() -> None:
+    found = {name: value for name, value, _ in vmpte.parse_memory(
+        (DATA / "vmpte-probe-2g-before.txt").read_text()
+    )}
+    assert found["VmPTE"] == pytest.approx(4144, abs=30)
+    assert found["VmSize"] > 2 * 2**20
+    assert found["nr_page_table_pages"] * 4 == pytest.approx(found["PageTables"], abs=200)
+
+
+@pytest.mark.parametrize("field", ["VmPTE", "VmRSS", "VmSize", "PageTables", "nr_page_table"])
+def test_missing_field_is_an_error(field: str) -> None:
+    text = (DATA / "vmpte-probe-2g-before.txt").read_text()
+    with pytest.raises(InfrastructureError, match=field):
+        vmpte.parse_memory("\n".join(x for x in text.splitlines() if not x.startswith(field)))
+
+
+def test_lists_become_cells() -> None:
+    cells = workloads.get("multi-fault").cells({"threads": [1, 8], "seconds": 3})
+    assert [c["threads"] for c in cells] == [1, 8]
+    assert all(c["mode"] == "letter" for c in cells)
+
+
+@pytest.mark.parametrize(("params", "words"), [
+    ({"thread": 1}, "did you mean 'threads'"), ({"threads": 0}, "threads"),
+    ({"mode": "fast"}, "mode"),
+])
+def test_bad_parameters(params: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        workloads.get("multi-fault").cells(params)
+
+
+def test_unknown_workload() -> None:
+    with pytest.raises(UserError, match="did you mean 'vmpte'"):
+        workloads.get("vmpt")
+
+
+@pytest.mark.parametrize("line", ["", "{", "[1]", "Segmentation fault"])
+def test_no_json(line: str) -> None:
+    with pytest.raises(InfrastructureError, match="printed no JSON"):
+        json_line(line, "vmpte")
