@@ -167,6 +167,8 @@ def load_run(directory: Path) -> Run:
         raise UserError(f"{directory} is not a run: no {RUN_FILE}") from error
     except ValidationError as error:
         raise UserError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged: it is not UTF-8") from error
 
 
 def load_samples(directory: Path) -> tuple[list[Sample], int]:
