@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +20,7 @@ from harness.core.errors import UserError
 from harness.core.workspace import write_atomic
 
 SCHEMA = 1
+Record = TypeVar("Record", bound=BaseModel)
 RUN_FILE = "run.json"
 BOOTS_FILE = "boots.jsonl"
 SAMPLES_FILE = "samples.jsonl"
@@ -167,6 +169,8 @@ def load_run(directory: Path) -> Run:
         raise UserError(f"{directory} is not a run: no {RUN_FILE}") from error
     except ValidationError as error:
         raise UserError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged: it is not UTF-8") from error
 
 
 def load_samples(directory: Path) -> tuple[list[Sample], int]:
@@ -174,20 +178,35 @@ def load_samples(directory: Path) -> tuple[list[Sample], int]:
     return _load_lines(directory / SAMPLES_FILE, Sample)
 
 
+def iter_samples(directory: Path) -> Iterator[Sample | None]:
+    """The samples of a run one by one, None for a line that could not be read.
+
+    A time series of hours has 100,000 samples of some 2 kB each: too many to hold.
+    """
+    return _iter_lines(directory / SAMPLES_FILE, Sample)
+
+
 def load_boots(directory: Path) -> tuple[list[BootRecord], int]:
     """The boot records of a run and the number of lines that could not be read."""
     return _load_lines(directory / BOOTS_FILE, BootRecord)
 
 
-def _load_lines(path: Path, model: type[Any]) -> tuple[list[Any], int]:
-    records, damaged = [], 0
-    with contextlib.suppress(FileNotFoundError):
-        # Not splitlines(): JSON leaves U+2028, U+0085 and friends as they are inside an oops.
-        for line in path.read_text(errors="replace").split("\n"):
+def _load_lines(path: Path, model: type[Record]) -> tuple[list[Record], int]:
+    found = list(_iter_lines(path, model))
+    records = [record for record in found if record is not None]
+    return records, len(found) - len(records)
+
+
+def _iter_lines(path: Path, model: type[Record]) -> Iterator[Record | None]:
+    """Each line as a record, or None; a missing file has no lines."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:
+        # Bytes end at \n only: JSON leaves U+2028, U+0085 and friends as they are in an oops.
+        for line in stream:
             if not line.strip():
                 continue
             try:
-                records.append(model.model_validate(json.loads(line)))
-            except (ValueError, ValidationError):
-                damaged += 1
-    return records, damaged
+                record = model.model_validate(json.loads(line.decode(errors="replace")))
+            except (ValueError, RecursionError):  # ValidationError is a ValueError
+                yield None
+            else:
+                yield record

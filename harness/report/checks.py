@@ -42,7 +42,7 @@ def _boots(run: LoadedRun) -> list[str]:
             f"Run {run.name}: {plural(count, 'boot')} of '{variant}' {status}"
             + (f" ({what})" if what else "") + "."
         )  # fmt: skip
-    unknown = {s.boot for s in run.samples} - set(records)
+    unknown = set(run.raw["boot"].unique()) - set(records)
     if unknown:
         found.append(
             f"Run {run.name}: {plural(len(unknown), 'boot')} without a record (the harness was "

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.bench.record import Run, Sample
+from harness.bench.record import Run
 from harness.core import digest
 from harness.report import plan
 
@@ -44,13 +44,13 @@ class Identity:
         return self.machines.get(run, "unknown host")
 
 
-def identify(runs: Sequence[tuple[str, Run, Iterable[Sample]]]) -> Identity:
-    """Work out what belongs together over all runs."""
+def identify(runs: Sequence[tuple[str, Run, Iterable[str]]]) -> Identity:
+    """Work out what belongs together; each run with its name and its samples' variants."""
     identity = Identity()
     builds: dict[Key, str] = {}
-    for name, run, samples in runs:
+    for name, run, sampled in runs:
         identity.machines[name] = machine_of(run.host)
-        names = [*plan.variants(run.plan), *run.variants, *(s.variant for s in samples)]
+        names = [*plan.variants(run.plan), *run.variants, *sampled]
         for variant in dict.fromkeys(names):
             meta = run.variants.get(variant, {})
             identity.bases[name, variant] = _text(meta.get("base", run.plan.get("base", "")))

@@ -7,10 +7,12 @@ or mixed becomes a line of :attr:`RunData.warnings`, shown on top of every outpu
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pandas as pd
 
 from harness.bench.record import (
@@ -18,10 +20,9 @@ from harness.bench.record import (
     SAMPLES_FILE,
     BootRecord,
     Run,
-    Sample,
+    iter_samples,
     load_boots,
     load_run,
-    load_samples,
 )
 from harness.core.errors import UserError
 from harness.report import checks, plan
@@ -33,6 +34,9 @@ COLUMNS = [
 ]  # fmt: skip
 
 
+RAW = ["variant", "boot", "workload", "params", "repeat", "metric", "value", "unit", "accel", "t"]
+
+
 @dataclass
 class LoadedRun:
     """One run directory: its record, its boots, and how much of it was damaged."""
@@ -41,7 +45,8 @@ class LoadedRun:
     name: str
     run: Run
     boots: list[BootRecord]
-    samples: list[Sample]
+    raw: pd.DataFrame
+    """The samples as recorded, columns :data:`RAW`."""
     damaged_samples: int = 0
     damaged_boots: int = 0
 
@@ -89,7 +94,7 @@ def load(directories: list[Path]) -> RunData:
         raise UserError("no run to report on", hint="name a directory made by `harness bench`")
     warnings: list[str] = []
     runs = _read_all(directories, warnings)
-    identity = identify([(run.name, run.run, run.samples) for run in runs])
+    identity = identify([(run.name, run.run, list(run.raw["variant"].unique())) for run in runs])
     frames = [_frame(run, identity, warnings) for run in runs]
     filled = [frame for frame in frames if not frame.empty]
     samples = pd.concat(filled, ignore_index=True) if filled else _empty()
@@ -126,7 +131,7 @@ def _read(directory: Path, warnings: list[str]) -> LoadedRun:
         run = Run(run=directory.resolve().name, status="failed")
         warnings.append(f"{error.message}. The samples are shown without their provenance.")
     try:
-        samples, damaged_samples = load_samples(directory)
+        raw, damaged_samples = _read_samples(directory)
         boots, damaged_boots = load_boots(directory)
     except OSError as error:
         raise UserError(f"cannot read the run {directory}: {error.strerror}") from error
@@ -136,7 +141,24 @@ def _read(directory: Path, warnings: list[str]) -> LoadedRun:
                 f"Run {run.run}: {plural(damaged, 'line')} of {what} could not be read "
                 "(cut off or damaged) and does not count."
             )
-    return LoadedRun(directory, run.run, run, boots, samples, damaged_samples, damaged_boots)
+    return LoadedRun(directory, run.run, run, boots, raw, damaged_samples, damaged_boots)
+
+
+def _read_samples(directory: Path) -> tuple[pd.DataFrame, int]:
+    """The samples and the number of damaged lines; equal strings are one object."""
+    rows: list[tuple[object, ...]] = []
+    damaged = 0
+    for s in iter_samples(directory):
+        if s is None:
+            damaged += 1
+            continue
+        names = (s.variant, s.workload, plan.canonical(s.params), s.metric, s.unit, s.accel)
+        variant, workload, params, metric, unit, accel = map(sys.intern, names)
+        t = math.nan if s.t is None else s.t
+        rows.append(
+            (variant, s.boot, workload, params, s.repeat, metric, s.value, unit, accel, t)
+        )
+    return pd.DataFrame(rows, columns=RAW), damaged
 
 
 def _empty() -> pd.DataFrame:
@@ -146,30 +168,20 @@ def _empty() -> pd.DataFrame:
 
 def _frame(run: LoadedRun, identity: Identity, warnings: list[str]) -> pd.DataFrame:
     """The samples of one run, with ``used`` decided."""
-    if not run.samples:
+    if run.raw.empty:
         return _empty()
-    records = run.last_records()
-    rows = []
-    for sample in run.samples:
-        record = records.get(sample.boot)
-        rows.append({
-            "run": run.name,
-            "variant": identity.label(run.name, sample.variant),
-            "boot": sample.boot,
-            "workload": sample.workload,
-            "params": plan.canonical(sample.params),
-            "repeat": sample.repeat,
-            "metric": sample.metric,
-            "value": sample.value,
-            "unit": sample.unit,
-            "accel": sample.accel,
-            "t": math.nan if sample.t is None else sample.t,
-            "base": identity.base(run.name, sample.variant),
-            "machine": identity.machine(run.name),
-            "seed": None if record is None else record.seed,
-            "used": math.isfinite(sample.value),
-        })  # fmt: skip
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame = run.raw.copy()
+    seeds = {boot: record.seed for boot, record in run.last_records().items()}
+    for column, value in {
+        "base": lambda variant: identity.base(run.name, variant),
+        "variant": lambda variant: identity.label(run.name, variant),
+    }.items():
+        frame[column] = run.raw["variant"].map(value)
+    frame["run"] = run.name
+    frame["machine"] = identity.machine(run.name)
+    frame["seed"] = [seeds.get(boot) for boot in frame["boot"]]
+    frame["used"] = np.isfinite(frame["value"])
+    frame = frame.reindex(columns=COLUMNS)
     frame["seed"] = frame["seed"].astype("Int64")
     bad = int((~frame["used"]).sum())
     if bad:

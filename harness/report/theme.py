@@ -102,7 +102,8 @@ def finish(drawing: Figure, title: str, origin: str) -> None:
     The origin stays with the picture when somebody copies it out of the page.
     """
     drawing.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12.5)
-    drawing.supxlabel(textwrap.fill(origin, ORIGIN_WIDTH), x=0.01, ha="left", fontsize=8.5, color=MUTED)
+    small = textwrap.fill(origin, ORIGIN_WIDTH)
+    drawing.supxlabel(small, x=0.01, ha="left", fontsize=8.5, color=MUTED)
 
 
 def to_png(drawing: Figure) -> bytes:

@@ -159,9 +159,10 @@ def test_hosts_are_not_mixed(tmp_path: Path) -> None:
     assert all(row["delta_pct"] is None for row in tables.rows(data))
 
 
-def test_damaged_run_json_still_gives_the_samples(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b'{"run": 5', b"", b"\xff\xfe\x00", b"[]"])
+def test_damaged_run_json_still_gives_the_samples(tmp_path: Path, content: bytes) -> None:
     run = MakeRun(tmp_path / "r").write()
-    (run / "run.json").write_text('{"run": 5')
+    (run / "run.json").write_bytes(content)
     data = load([run])
     assert "without their provenance" in text(data.warnings)
     assert len(tables.rows(data)) == 6
