@@ -50,7 +50,7 @@ def test_unknown_key_inside_a_list(data: dict[str, Any]) -> None:
 
 def test_variant_of_an_unknown_base(data: dict[str, Any]) -> None:
     data["variants"]["after"]["base"] = "debian-6.2"
-    with pytest.raises(UserError, match="did you mean 'debian-6.1'"):
+    with pytest.raises(UserError, match=r"did you mean 'debian-6\.1'"):
         config.parse(data, "harness.toml")
 
 
@@ -64,7 +64,7 @@ def test_unknown_names_are_user_errors() -> None:
     project = config.load(ROOT)
     with pytest.raises(UserError, match="did you mean 'before'"):
         project.variant("befor")
-    with pytest.raises(UserError, match="did you mean 'debian-6.1'"):
+    with pytest.raises(UserError, match=r"did you mean 'debian-6\.1'"):
         project.base("debian-61")
     with pytest.raises(UserError, match="did you mean 'quick'"):
         project.profile("quik")

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from harness.bench.record import (
-    BootRecord, Run, RunWriter, Sample, load_boots, load_run, load_samples,
+    BootRecord,
+    Run,
+    RunWriter,
+    Sample,
+    load_boots,
+    load_run,
+    load_samples,
 )
 from harness.core.errors import UserError
 

@@ -93,7 +93,7 @@ def test_unusable_root_is_the_users_to_mend(tmp_path: Path) -> None:
 def test_full_disk_is_explained(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="no space left"), explain_full_disk(tmp_path):
         raise OSError(28, "No space left on device")
-    with pytest.raises(UserError, match="needs .* GiB"):
+    with pytest.raises(UserError, match=r"needs .* GiB"):
         require_space(tmp_path, 2**60, "a build")
 
 

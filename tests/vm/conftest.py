@@ -35,7 +35,7 @@ def argv(*words: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def harness() -> Harness:
-    """Runs `harness ...` in the checkout; the cache is the user's own, so that kernels are shared."""
+    """Runs `harness ...` in the checkout, with the user's own cache: kernels are shared."""
 
     def run(*words: str, timeout: float = 600) -> Ended:
         done = subprocess.run(
