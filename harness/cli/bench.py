@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import resource
 from pathlib import Path
 from typing import Annotated
 
@@ -81,6 +82,8 @@ def bench(
     request = experiment.Request(plan, directory, source=source, mirror=mirror, jobs=jobs)
     crashes = experiment.conduct(env, request)
     _report(env, [directory], directory, as_json)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    env.progress.detail(f"peak memory of the harness: {peak:.0f} MiB (aim <= 300 MiB)")
     if crashes:
         raise typer.Exit(EXIT_GUEST_CRASH)
 

@@ -13,7 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def harness(*words: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> tuple[int, str, str]:
+def harness(
+    *words: str, env: dict[str, str] | None = None, cwd: Path = ROOT
+) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "harness", *words], cwd=cwd, capture_output=True, text=True,
         timeout=120, check=False, env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
