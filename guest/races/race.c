@@ -453,14 +453,14 @@ bool slot_plausible(unsigned int page, unsigned int slot, uint64_t value,
 	return value == slot_value(page, gen, slot) && gen >= done && gen <= begun;
 }
 
-void page_look(struct worker *w, unsigned int page)
+void page_look(struct worker *w, unsigned int page, get_fn get)
 {
 	uint32_t done, begun, ignored;
 	uint64_t value[NSLOTS];
 	unsigned int s, n;
 
 	page_generations(page, &done, &ignored);
-	n = get_by_load(w, page, value);
+	n = get(w, page, value);
 	page_generations(page, &ignored, &begun);
 	for (s = 0; s < n; s++)
 		if (!slot_plausible(page, s, value[s], done, begun))
@@ -501,7 +501,7 @@ static void own_once(struct worker *w)
 		drop_run(page, count);
 	} else if (what < 56) {
 		w->doing = "look";
-		page_look(w, rnd(w, arena.pages));
+		page_look(w, rnd(w, arena.pages), get_by_load);
 	} else if (what < 57) {
 		w->doing = "check between";
 		check_between(w, page);
@@ -749,12 +749,28 @@ static long settle(void)
 	return kb - start_kb;
 }
 
+/* Fewer CPUs, fewer flush IPIs: many more operations under emulation. */
+static void use_cpus(int count)
+{
+	cpu_set_t set;
+	int cpu;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		die_errno("sched_getaffinity");
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &set) && --count < 0)
+			CPU_CLR(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die_errno("sched_setaffinity");
+}
+
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: race-%s [--seed N] [--seconds N] [--threads N]\n"
 		"  --seed N      of the threads' choices (default 1)\n"
 		"  --seconds N   how long (default 10); after twice that and 30 s: a hang\n"
 		"  --threads N   owners of pages, 1 to %d (default 4); antagonists come on top\n"
+		"  --cpus N      use only the first N CPUs (default all)\n"
 		"Exit code: 0 pass, 1 fail, 77 cannot be tried here.\n",
 		race.name, MAX_THREADS);
 }
@@ -765,12 +781,13 @@ static void parse(int argc, char **argv)
 		{ "seed", required_argument, NULL, 'e' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "cpus", required_argument, NULL, 'c' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "e:s:t:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "e:s:t:c:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'e':
 			seed = parse_number("--seed", optarg, 0, UINT64_MAX);
@@ -780,6 +797,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 't':
 			nr_owners = parse_number("--threads", optarg, 1, MAX_THREADS);
+			break;
+		case 'c':
+			use_cpus(parse_number("--cpus", optarg, 1, CPU_SETSIZE));
 			break;
 		case 'h':
 			usage(stdout);

@@ -161,7 +161,7 @@ void page_drop(struct worker *w, unsigned int page);
 /* The owner knows that its page is empty now (some other way of dropping). */
 void page_is_empty(unsigned int page);
 /* The loose check, by anybody. */
-void page_look(struct worker *w, unsigned int page);
+void page_look(struct worker *w, unsigned int page, get_fn get);
 
 /* Byte offset of a slot; a page in memory from and to slots. */
 extern const unsigned int slot_offset[NSLOTS];
