@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * race-swap: swap-out, swap-in, swapoff and swapon against faults and drops.
+ *
+ * Models: memory pressure (MADV_PAGEOUT of random runs, read-ahead by
+ * MADV_WILLNEED) on a swap area that goes away and comes back: swapoff walks
+ * all page tables and puts pages where it finds their entries.
+ *
+ * Shows: a table freed with swap entries in it, a page swapped in to a table
+ * that was freed or replaced (lost or foreign data).
+ *
+ * Cannot show: swap failures of the device. Needs root; the area is a file in
+ * /var/tmp, or a loop device, of its own.
+ */
+#include "race.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static const char *setup(void)
+{
+	return swap_create(64 << 20);
+}
+
+static void advise(struct worker *w, int advice)
+{
+	unsigned int page, count;
+
+	page = rnd_run_in_range(w, &count);
+	if (madvise(page_at(page), count * PAGE_SIZE, advice) && errno != EAGAIN)
+		race_error("madvise(%d): %s", advice, strerror(errno));
+}
+
+static void page_out(struct worker *w)
+{
+	w->doing = "MADV_PAGEOUT";
+	advise(w, MADV_PAGEOUT);
+}
+
+static void will_need(struct worker *w)
+{
+	w->doing = "MADV_WILLNEED";
+	advise(w, MADV_WILLNEED);
+}
+
+static void toggle(struct worker *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < 20 && !stopping(); i++)
+		breathe(w);
+	w->doing = "swapoff";
+	if (!swap_off())
+		return;		/* no memory, or interrupted: it stays on */
+	w->doing = "swapon";
+	if (!swap_on())
+		race_error("swapon: %s", strerror(errno));
+}
+
+const struct race race = {
+	.name = "swap",
+	.setup = setup,
+	.antagonists = { page_out, will_need, toggle },
+};
