@@ -48,7 +48,7 @@ static void toggle(struct worker *w)
 {
 	unsigned int i;
 
-	for (i = 0; i < 20 && !stopping(); i++)
+	for (i = 0; i < 100 && !stopping(); i++)
 		breathe(w);
 	w->doing = "swapoff";
 	if (!swap_off())

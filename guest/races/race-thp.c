@@ -19,8 +19,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static _Atomic unsigned long collapses;
-static bool have_call = true;
+static unsigned long collapses;
+static bool have_call;
 
 static const char *setup(void)
 {
@@ -32,13 +32,10 @@ static const char *setup(void)
 		setting_change(THP_DIR "khugepaged/scan_sleep_millisecs", "5") &&
 		setting_change(THP_DIR "khugepaged/alloc_sleep_millisecs", "5") &&
 		setting_change(THP_DIR "khugepaged/pages_to_scan", "4096");
-	/* An unknown advice is EINVAL at once; a known one may fail later. */
-	*arena.base = 0;
-	if (madvise(arena.base, PMD_SIZE, MADV_COLLAPSE) && errno == EINVAL)
-		have_call = false;
+	/* Of nothing at all, only an unknown advice fails. */
+	have_call = !madvise(arena.base, 0, MADV_COLLAPSE);
 	if (!have_call && !khugepaged)
 		return "neither MADV_COLLAPSE nor the right to set khugepaged";
-	madvise(arena.base, arena.size, MADV_DONTNEED);
 	return NULL;
 }
 
