@@ -52,6 +52,7 @@ static struct shared *shared;
 static struct worker workers[MAX_THREADS + MAX_ANTAGONISTS];
 static unsigned int nr_workers;
 static unsigned int seconds = 10;
+static const char *fake = "";
 static __thread struct worker *self;
 static char *anchor;
 static long start_kb;
@@ -482,10 +483,40 @@ static unsigned int own_page(struct worker *w)
 	return page < (range + 1) * PTRS_PER_PTE ? page : page - nr_owners;
 }
 
+/* What a broken kernel would do, to see that the checks are awake. */
+static void make_mistake(struct worker *w, unsigned int page)
+{
+	uint32_t gen = shared->state[page].gen[0];
+	static _Atomic bool leaked;
+
+	w->doing = "a mistake on purpose";
+	if (!strcmp(fake, "hang")) {
+		for (;;)
+			pause();
+	} else if (!strcmp(fake, "leak")) {
+		if (!atomic_exchange(&leaked, true))
+			*(char *)map_aligned(PMD_SIZE, PMD_SIZE, 0) = 1;
+	} else if (!strcmp(fake, "lost")) {
+		page_write(w, page, put_by_store);
+		drop_pages(page, 1);
+		page_check(w, page, get_by_load);
+	} else if (gen) {
+		uint64_t value[NSLOTS] = {
+			!strcmp(fake, "stale") ? slot_value(page, gen - 1, 0) :
+			slot_value(page + nr_owners, gen, 0)
+		};
+
+		put_by_store(w, page, value);
+		page_check(w, page, get_by_load);
+	}
+}
+
 static void own_once(struct worker *w)
 {
 	unsigned int page = own_page(w), count, what = rnd(w, 64);
 
+	if (fake[0] && !rnd(w, 256))
+		make_mistake(w, page);
 	if (what < 24) {
 		w->doing = "write";
 		page_write(w, page, put_by_store);
@@ -778,6 +809,8 @@ static void usage(FILE *to)
 		"  --seconds N   how long (default 10); after twice that and 30 s: a hang\n"
 		"  --threads N   owners of pages, 1 to %d (default 4); antagonists come on top\n"
 		"  --cpus N      use only the first N CPUs (default all)\n"
+		"  --fake WHAT   lost, stale, foreign, leak or hang: make that mistake, which\n"
+		"                must then be found (in races that have owners)\n"
 		"Exit code: 0 pass, 1 fail, 77 cannot be tried here.\n",
 		race.name, MAX_THREADS);
 }
@@ -789,12 +822,13 @@ static void parse(int argc, char **argv)
 		{ "seconds", required_argument, NULL, 's' },
 		{ "threads", required_argument, NULL, 't' },
 		{ "cpus", required_argument, NULL, 'c' },
+		{ "fake", required_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "e:s:t:c:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "e:s:t:c:f:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'e':
 			seed = parse_number("--seed", optarg, 0, UINT64_MAX);
@@ -807,6 +841,11 @@ static void parse(int argc, char **argv)
 			break;
 		case 'c':
 			use_cpus(parse_number("--cpus", optarg, 1, CPU_SETSIZE));
+			break;
+		case 'f':
+			fake = optarg;
+			if (!strstr(" lost stale foreign leak hang ", fake) || strlen(fake) < 4)
+				die("--fake: no such mistake: '%s'", fake);
 			break;
 		case 'h':
 			usage(stdout);
