@@ -2,32 +2,32 @@
 /*
  * race-insert: drivers that put their own pages into a page table in use.
  *
- * Models: mappings made by remap_pfn_range (io_uring's rings) and
- * vm_insert_page (a packet socket's ring), which come and go in the last 64
- * pages of a 2 MiB range whose other pages the owners use and drop; and received TCP data
- * mapped by vm_insert_pages (TCP_ZEROCOPY_RECEIVE) and dropped.
+ * Models: mappings made by remap_pfn_range (registers of a PCI device) and by
+ * vm_insert_page (a packet socket's ring), and received TCP data mapped by
+ * vm_insert_pages (TCP_ZEROCOPY_RECEIVE). They come and go in the last 64 pages
+ * of a 2 MiB range whose other pages the owners use and drop.
  *
  * Shows: users of get_locked_pte() and apply_to_page_range() and their error
  * exits in a table that is being freed: lost data of the owners, a ring or a
  * received page that shows something else, a leak.
  *
- * Cannot show: what the kernel lacks (io_uring, packet sockets, root for
- * those); the reason in the verdict counts what was mapped.
+ * Cannot show: what the machine lacks (a PCI device, packet sockets, root for
+ * both); the reason in the verdict counts what was mapped.
  */
 #include "race.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
-#include <linux/io_uring.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHIFT		64		/* pages */
@@ -35,8 +35,9 @@
 #define TCP_PAGES	8
 #define TCP_WORD(page)	(0x7a65726f00000000ULL + (page))
 
-static int tcp_file = -1, tcp_send = -1, tcp_receive = -1;
-static unsigned long rings, packets, received;
+static int registers = -1, tcp_pipe[2], tcp_send = -1, tcp_receive = -1;
+static size_t registers_size;
+static unsigned long remapped, packets, received;
 
 /*
  * The owners' pages start SHIFT pages before the range, in the anchor's table,
@@ -60,16 +61,8 @@ static bool connect_tcp(void)
 	};
 	int listener, mss = TCP_PAGES / 2 * PAGE_SIZE + 12;	/* + time stamps */
 	socklen_t len = sizeof(addr);
-	uint64_t word;
-	unsigned int i;
 
-	tcp_file = memfd_create("race-insert", MFD_CLOEXEC);
-	for (i = 0; i < TCP_PAGES; i++) {
-		word = TCP_WORD(i);
-		if (pwrite(tcp_file, &word, sizeof(word), i * PAGE_SIZE) != sizeof(word))
-			return false;
-	}
-	if (ftruncate(tcp_file, TCP_PAGES * PAGE_SIZE))
+	if (pipe2(tcp_pipe, O_CLOEXEC))
 		return false;
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	tcp_send = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -85,6 +78,36 @@ static bool connect_tcp(void)
 	return tcp_receive >= 0;
 }
 
+/* A register file: mapped at once by remap_pfn_range, but better not read. */
+static void find_registers(void)
+{
+	unsigned int device, resource;
+	char path[80], *map;
+	struct stat st;
+
+	for (device = 0; device < 32; device++) {
+		for (resource = 0; resource < 6; resource++) {
+			snprintf(path, sizeof(path),
+				 "/sys/bus/pci/devices/0000:00:%02x.0/resource%u",
+				 device, resource);
+			registers = open(path, O_RDONLY | O_CLOEXEC);
+			if (registers < 0)
+				continue;
+			map = MAP_FAILED;
+			if (!fstat(registers, &st) && st.st_size >= (off_t)PAGE_SIZE)
+				map = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, registers, 0);
+			if (map != MAP_FAILED) {
+				munmap(map, PAGE_SIZE);
+				registers_size = st.st_size < 4 * (off_t)PAGE_SIZE ?
+					PAGE_SIZE : 4 * PAGE_SIZE;
+				return;
+			}
+			close(registers);
+			registers = -1;
+		}
+	}
+}
+
 static const char *setup(void)
 {
 	if (mmap(locate(0), arena.size, PROT_READ | PROT_WRITE,
@@ -92,36 +115,25 @@ static const char *setup(void)
 		return race_skip("mmap");
 	if (munmap(drivers_place(0), SHIFT * PAGE_SIZE))
 		return race_skip("munmap");
+	find_registers();
 	if (!connect_tcp())
 		tcp_receive = -1;
 	return NULL;
 }
 
-static void map_ring(void)
+static void map_registers(void)
 {
-	struct io_uring_params params = { 0 };
-	char *sq, *sqes;
-	int fd;
+	char *map;
 
-	fd = syscall(SYS_io_uring_setup, 64, &params);
-	if (fd < 0)
+	if (registers < 0)
 		return;
-	sq = mmap(drivers_place(0), PAGE_SIZE, PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_FIXED, fd, IORING_OFF_SQ_RING);
-	sqes = mmap(drivers_place(1), PAGE_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_FIXED, fd, IORING_OFF_SQES);
-	close(fd);
-	if (sq != MAP_FAILED) {
-		uint32_t entries = *(volatile uint32_t *)(sq + params.sq_off.ring_entries);
-
-		if (entries != params.sq_entries)
-			race_error("an io_uring of %u entries shows %u",
-				   params.sq_entries, entries);
-		rings++;
-	}
-	if (sqes != MAP_FAILED)
-		*(volatile char *)sqes = 1;
-	munmap(drivers_place(0), 2 * PAGE_SIZE);
+	map = mmap(drivers_place(0), registers_size, PROT_READ, MAP_SHARED | MAP_FIXED,
+		   registers, 0);
+	if (map == MAP_FAILED)
+		race_error("mapping registers: %s", strerror(errno));
+	else
+		remapped++;
+	munmap(drivers_place(0), registers_size);
 }
 
 static void map_packets(struct worker *w)
@@ -164,13 +176,39 @@ static void map_packets(struct worker *w)
 	munmap(ring, RING_PAGES * PAGE_SIZE);
 }
 
+/*
+ * Only whole single pages that belong to nobody can be mapped by the receiver:
+ * those of a pipe.
+ */
+static bool send_pages(struct worker *w)
+{
+	size_t left = TCP_PAGES * PAGE_SIZE;
+	unsigned int page;
+	ssize_t n;
+
+	memset(w->bounce, 0, PAGE_SIZE);
+	for (page = 0; page < TCP_PAGES; page++) {
+		uint64_t word = TCP_WORD(page);
+
+		memcpy(w->bounce, &word, sizeof(word));
+		if (write(tcp_pipe[1], w->bounce, PAGE_SIZE) != (ssize_t)PAGE_SIZE)
+			return false;
+	}
+	for (; left; left -= n) {
+		n = splice(tcp_pipe[0], NULL, tcp_send, NULL, left,
+			   left > PAGE_SIZE ? SPLICE_F_MORE : 0);
+		if (n <= 0)
+			return false;
+	}
+	return true;
+}
+
 static void map_received(struct worker *w)
 {
 	struct tcp_zerocopy_receive zc = { 0 };
 	char *at = drivers_place(32);
 	size_t size = TCP_PAGES * PAGE_SIZE, got = 0;
 	socklen_t len;
-	off_t from = 0;
 	char *map;
 
 	if (tcp_receive < 0)
@@ -178,8 +216,8 @@ static void map_received(struct worker *w)
 	map = mmap(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, tcp_receive, 0);
 	if (map == MAP_FAILED)
 		return;
-	if (sendfile(tcp_send, tcp_file, &from, size) != (ssize_t)size) {
-		race_error("sendfile: %s", strerror(errno));
+	if (!send_pages(w)) {
+		race_error("sending through a pipe: %s", strerror(errno));
 		return;
 	}
 	while (got < size && !stopping()) {
@@ -231,8 +269,8 @@ static void insert(struct worker *w)
 {
 	switch (rnd(w, 3)) {
 	case 0:
-		w->doing = "io_uring_setup";
-		map_ring();
+		w->doing = "device registers";
+		map_registers();
 		break;
 	case 1:
 		w->doing = "a packet ring";
@@ -246,8 +284,8 @@ static void insert(struct worker *w)
 
 static void quiesce(void)
 {
-	race_note("%lu io_urings, %lu packet rings, %lu TCP pages mapped", rings, packets,
-		  received);
+	race_note("mapped: registers %lu times, packet rings %lu times, %lu TCP pages",
+		  remapped, packets, received);
 }
 
 static void unmap_all(void)

@@ -15,18 +15,41 @@
  */
 #include "filemap.h"
 
+#include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static unsigned long collapses;
 
+/* On memory of its own, so that the arena's tables stay as they are. */
+static const char *try_collapse(void)
+{
+	char *at = map_aligned(PMD_SIZE, PMD_SIZE, 0);
+	int fd = memfd_create("race-thp-shmem", MFD_CLOEXEC);
+	int tries = 5, err;
+
+	if (fd < 0 || ftruncate(fd, PMD_SIZE) ||
+	    mmap(at, PMD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE,
+		 fd, 0) == MAP_FAILED)
+		return race_skip("memfd");
+	close(fd);
+	do
+		err = madvise(at, PMD_SIZE, MADV_COLLAPSE);
+	while (err && errno == EAGAIN && --tries);
+	if (err)	/* also with CONFIG_BASE_FULL=n: too large for its page cache */
+		return race_skip("MADV_COLLAPSE of shmem");
+	munmap(at, PMD_SIZE);
+	return NULL;
+}
+
 static const char *setup(void)
 {
-	const char *why = filemap_memfd();
+	const char *why = try_collapse();
 
+	if (!why)
+		why = filemap_memfd();
 	if (why)
 		return why;
-	if (madvise(arena.base, 0, MADV_COLLAPSE))
-		return "this kernel has no MADV_COLLAPSE";
 	/* Without these two (no root) only MADV_COLLAPSE makes huge pages. */
 	if (setting_change(THP_DIR "shmem_enabled", "advise") &&
 	    setting_change(THP_DIR "khugepaged/scan_sleep_millisecs", "5"))
