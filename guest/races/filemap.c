@@ -50,19 +50,10 @@ void filemap_truncate(struct worker *w)
 	drop_end(page, arena.pages - page);
 }
 
-static void advise(struct worker *w, int advice)
-{
-	unsigned int page, count;
-
-	page = rnd_run(w, &count);
-	if (madvise(page_at(page), count * PAGE_SIZE, advice) && errno != EAGAIN)
-		race_error("madvise(%d): %s", advice, strerror(errno));
-}
-
 void filemap_dontneed(struct worker *w)
 {
 	w->doing = "MADV_DONTNEED";
-	advise(w, MADV_DONTNEED);
+	advise_run(w, MADV_DONTNEED);
 }
 
 void filemap_advise(struct worker *w)
@@ -70,7 +61,7 @@ void filemap_advise(struct worker *w)
 	static const int advices[] = { MADV_COLD, MADV_PAGEOUT, MADV_PAGEOUT, MADV_WILLNEED };
 
 	w->doing = "madvise";
-	advise(w, advices[rnd(w, ARRAY_SIZE(advices))]);
+	advise_run(w, advices[rnd(w, ARRAY_SIZE(advices))]);
 }
 
 void filemap_sync(struct worker *w)

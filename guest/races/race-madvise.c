@@ -16,15 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static void advise(struct worker *w, int advice)
-{
-	unsigned int page, count;
-
-	page = rnd_run_in_range(w, &count);
-	if (madvise(page_at(page), count * PAGE_SIZE, advice) && errno != EAGAIN)
-		race_error("madvise(%d): %s", advice, strerror(errno));
-}
-
 static void free_lazily(struct worker *w)
 {
 	unsigned int page, count;
@@ -40,13 +31,13 @@ static void free_lazily(struct worker *w)
 static void page_out(struct worker *w)
 {
 	w->doing = "MADV_PAGEOUT";
-	advise(w, MADV_PAGEOUT);
+	advise_run(w, MADV_PAGEOUT);
 }
 
 static void other_advice(struct worker *w)
 {
 	w->doing = "MADV_COLD and others";
-	advise(w, rnd(w, 2) ? MADV_COLD : MADV_WILLNEED);
+	advise_run(w, rnd(w, 2) ? MADV_COLD : MADV_WILLNEED);
 }
 
 const struct race race = {

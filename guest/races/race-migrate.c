@@ -15,13 +15,10 @@
 #include "race.h"
 
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define MPOL_DEFAULT	0
-#define MPOL_BIND	2
-#define MPOL_MF_MOVE	(1 << 1)
 
 static int nr_nodes = 1;
 static bool can_compact;

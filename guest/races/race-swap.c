@@ -23,25 +23,16 @@ static const char *setup(void)
 	return swap_create(64 << 20);
 }
 
-static void advise(struct worker *w, int advice)
-{
-	unsigned int page, count;
-
-	page = rnd_run_in_range(w, &count);
-	if (madvise(page_at(page), count * PAGE_SIZE, advice) && errno != EAGAIN)
-		race_error("madvise(%d): %s", advice, strerror(errno));
-}
-
 static void page_out(struct worker *w)
 {
 	w->doing = "MADV_PAGEOUT";
-	advise(w, MADV_PAGEOUT);
+	advise_run(w, MADV_PAGEOUT);
 }
 
 static void will_need(struct worker *w)
 {
 	w->doing = "MADV_WILLNEED";
-	advise(w, MADV_WILLNEED);
+	advise_run(w, MADV_WILLNEED);
 }
 
 static void toggle(struct worker *w)

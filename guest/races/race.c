@@ -435,6 +435,15 @@ void drop_run(unsigned int page, unsigned int count)
 		drop_end(page, count);
 }
 
+void advise_run(struct worker *w, int advice)
+{
+	unsigned int page, count;
+
+	page = rnd_run_in_range(w, &count);
+	if (madvise(page_at(page), count * PAGE_SIZE, advice) && errno != EAGAIN)
+		race_error("madvise(%d): %s", advice, strerror(errno));
+}
+
 void page_generations(unsigned int page, uint32_t *done, uint32_t *begun)
 {
 	*done = atomic_load(&shared->state[page].gen_done);

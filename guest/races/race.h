@@ -142,6 +142,9 @@ void drop_end(unsigned int page, unsigned int count);
 /* Somebody's announced drop of any pages. */
 void drop_run(unsigned int page, unsigned int count);
 
+/* madvise() on a random run within a range; EAGAIN is no error. */
+void advise_run(struct worker *w, int advice);
+
 /*
  * Write, or check, a page through some way of access. put() returns how many
  * slots it wrote, get() how many it read, both from slot 0 on.
