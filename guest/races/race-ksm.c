@@ -54,7 +54,7 @@ static void quiesce(void)
 
 const struct race race = {
 	.name = "ksm",
-	.flags = RACE_MERGE,
+	.flags = RACE_MERGE | RACE_FEW_DROPS,
 	.setup = setup,
 	.antagonists = { unmerge },
 	.quiesce = quiesce,

@@ -83,6 +83,7 @@ static void compact(struct worker *w)
 
 const struct race race = {
 	.name = "migrate",
+	.flags = RACE_FEW_DROPS,
 	.setup = setup,
 	.antagonists = { move_some, bind_some, compact },
 };

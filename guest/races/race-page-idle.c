@@ -62,6 +62,7 @@ static void quiesce(void)
 
 const struct race race = {
 	.name = "page-idle",
+	.flags = RACE_FEW_DROPS,
 	.setup = setup,
 	.antagonists = { mark_idle, mark_idle },
 	.quiesce = quiesce,

@@ -9,8 +9,10 @@
  * Shows: a table freed with swap entries in it, a page swapped in to a table
  * that was freed or replaced (lost or foreign data).
  *
- * Cannot show: swap failures of the device. Needs root; the area is a file in
- * /var/tmp, or a loop device, of its own.
+ * Cannot show: many reads from the device: with memory to spare the pages stay
+ * in the swap cache, where faults and swapoff find them (the reason in the
+ * verdict counts). Needs root; the area is a file in /var/tmp, or a loop
+ * device, of its own.
  */
 #include "race.h"
 
@@ -18,8 +20,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+static long long out_before, in_before;
+
 static const char *setup(void)
 {
+	out_before = vmstat("pswpout");
+	in_before = vmstat("pswpin");
 	return swap_create(64 << 20);
 }
 
@@ -49,8 +55,16 @@ static void toggle(struct worker *w)
 		race_error("swapon: %s", strerror(errno));
 }
 
+static void quiesce(void)
+{
+	race_note("%lld pages out, %lld in", vmstat("pswpout") - out_before,
+		  vmstat("pswpin") - in_before);
+}
+
 const struct race race = {
 	.name = "swap",
+	.flags = RACE_FEW_DROPS,
 	.setup = setup,
 	.antagonists = { page_out, will_need, toggle },
+	.quiesce = quiesce,
 };

@@ -526,6 +526,9 @@ static void own_once(struct worker *w)
 
 	if (fake[0] && !rnd(w, 256))
 		make_mistake(w, page);
+	if (race.flags & RACE_FEW_DROPS && what >= 36 && what < 52 && rnd(w, 8))
+		what -= 24;	/* write, or check, instead */
+
 	if (what < 24) {
 		w->doing = "write";
 		page_write(w, page, put_by_store);

@@ -59,6 +59,7 @@ enum race_flags {
 	RACE_MERGE	= 8,	/* few different contents, so that KSM finds some */
 	RACE_NO_OWNERS	= 16,	/* no owner threads: the antagonists are all */
 	RACE_DROP_FAILS	= 32,	/* MADV_DONTNEED may fail (mlock) or miss (mremap) */
+	RACE_FEW_DROPS	= 64,	/* the antagonists need pages that stay a while */
 };
 
 struct race {
