@@ -52,6 +52,7 @@ static struct shared *shared;
 static struct worker workers[MAX_THREADS + MAX_ANTAGONISTS];
 static unsigned int nr_workers;
 static unsigned int seconds = 10;
+static const char *fake = "";
 static __thread struct worker *self;
 static char *anchor;
 static long start_kb;
@@ -434,6 +435,15 @@ void drop_run(unsigned int page, unsigned int count)
 		drop_end(page, count);
 }
 
+void advise_run(struct worker *w, int advice)
+{
+	unsigned int page, count;
+
+	page = rnd_run_in_range(w, &count);
+	if (madvise(page_at(page), count * PAGE_SIZE, advice) && errno != EAGAIN)
+		race_error("madvise(%d): %s", advice, strerror(errno));
+}
+
 void page_generations(unsigned int page, uint32_t *done, uint32_t *begun)
 {
 	*done = atomic_load(&shared->state[page].gen_done);
@@ -453,14 +463,14 @@ bool slot_plausible(unsigned int page, unsigned int slot, uint64_t value,
 	return value == slot_value(page, gen, slot) && gen >= done && gen <= begun;
 }
 
-void page_look(struct worker *w, unsigned int page)
+void page_look(struct worker *w, unsigned int page, get_fn get)
 {
 	uint32_t done, begun, ignored;
 	uint64_t value[NSLOTS];
 	unsigned int s, n;
 
 	page_generations(page, &done, &ignored);
-	n = get_by_load(w, page, value);
+	n = get(w, page, value);
 	page_generations(page, &ignored, &begun);
 	for (s = 0; s < n; s++)
 		if (!slot_plausible(page, s, value[s], done, begun))
@@ -482,9 +492,42 @@ static unsigned int own_page(struct worker *w)
 	return page < (range + 1) * PTRS_PER_PTE ? page : page - nr_owners;
 }
 
+/* What a broken kernel would do, to see that the checks are awake. */
+static void make_mistake(struct worker *w, unsigned int page)
+{
+	uint32_t gen = shared->state[page].gen[0];
+	static _Atomic bool leaked;
+
+	w->doing = "a mistake on purpose";
+	if (!strcmp(fake, "hang")) {
+		for (;;)
+			pause();
+	} else if (!strcmp(fake, "leak")) {
+		if (!atomic_exchange(&leaked, true))
+			*(char *)map_aligned(PMD_SIZE, PMD_SIZE, 0) = 1;
+	} else if (!strcmp(fake, "lost")) {
+		page_write(w, page, put_by_store);
+		drop_pages(page, 1);
+		page_check(w, page, get_by_load);
+	} else if (gen) {
+		uint64_t value[NSLOTS] = {
+			!strcmp(fake, "stale") ? slot_value(page, gen - 1, 0) :
+			slot_value(page + nr_owners, gen, 0)
+		};
+
+		put_by_store(w, page, value);
+		page_check(w, page, get_by_load);
+	}
+}
+
 static void own_once(struct worker *w)
 {
 	unsigned int page = own_page(w), count, what = rnd(w, 64);
+
+	if (fake[0] && !rnd(w, 256))
+		make_mistake(w, page);
+	if (race.flags & RACE_FEW_DROPS && what >= 36 && what < 52 && rnd(w, 8))
+		what -= 24;	/* write, or check, instead */
 
 	if (what < 24) {
 		w->doing = "write";
@@ -501,7 +544,7 @@ static void own_once(struct worker *w)
 		drop_run(page, count);
 	} else if (what < 56) {
 		w->doing = "look";
-		page_look(w, rnd(w, arena.pages));
+		page_look(w, rnd(w, arena.pages), get_by_load);
 	} else if (what < 57) {
 		w->doing = "check between";
 		check_between(w, page);
@@ -518,6 +561,13 @@ static void own_once(struct worker *w)
 
 /* --- the run --- */
 
+/* The count of the whole system; folded first, where we may. */
+static long long page_tables(void)
+{
+	write_text("/proc/sys/vm/stat_refresh", "1");
+	return vmstat("nr_page_table_pages");
+}
+
 static void print_verdict(const char *verdict, const char *reason,
 			  unsigned int errors, long kept_kb, long leak_kb)
 {
@@ -533,7 +583,7 @@ static void print_verdict(const char *verdict, const char *reason,
 		       race.name, (unsigned long long)seed, seconds,
 		       race.flags & RACE_NO_OWNERS ? 0 : nr_owners,
 		       (unsigned long long)ops, errors, kept_kb, leak_kb,
-		       start_tables, vmstat("nr_page_table_pages"));
+		       start_tables, page_tables());
 	if (start_freed < 0)
 		len += snprintf(line + len, sizeof(line) - len, "\"pte_table_freed\":null,");
 	else
@@ -749,12 +799,30 @@ static long settle(void)
 	return kb - start_kb;
 }
 
+/* Fewer CPUs, fewer flush IPIs: many more operations under emulation. */
+static void use_cpus(int count)
+{
+	cpu_set_t set;
+	int cpu;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		die_errno("sched_getaffinity");
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &set) && --count < 0)
+			CPU_CLR(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die_errno("sched_setaffinity");
+}
+
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: race-%s [--seed N] [--seconds N] [--threads N]\n"
 		"  --seed N      of the threads' choices (default 1)\n"
 		"  --seconds N   how long (default 10); after twice that and 30 s: a hang\n"
 		"  --threads N   owners of pages, 1 to %d (default 4); antagonists come on top\n"
+		"  --cpus N      use only the first N CPUs (default all)\n"
+		"  --fake WHAT   lost, stale, foreign, leak or hang: make that mistake, which\n"
+		"                must then be found (in races that have owners)\n"
 		"Exit code: 0 pass, 1 fail, 77 cannot be tried here.\n",
 		race.name, MAX_THREADS);
 }
@@ -765,12 +833,14 @@ static void parse(int argc, char **argv)
 		{ "seed", required_argument, NULL, 'e' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "cpus", required_argument, NULL, 'c' },
+		{ "fake", required_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "e:s:t:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "e:s:t:c:f:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'e':
 			seed = parse_number("--seed", optarg, 0, UINT64_MAX);
@@ -780,6 +850,14 @@ static void parse(int argc, char **argv)
 			break;
 		case 't':
 			nr_owners = parse_number("--threads", optarg, 1, MAX_THREADS);
+			break;
+		case 'c':
+			use_cpus(parse_number("--cpus", optarg, 1, CPU_SETSIZE));
+			break;
+		case 'f':
+			fake = optarg;
+			if (!strstr(" lost stale foreign leak hang ", fake) || strlen(fake) < 4)
+				die("--fake: no such mistake: '%s'", fake);
 			break;
 		case 'h':
 			usage(stdout);
@@ -817,7 +895,7 @@ int main(int argc, char **argv)
 		add_worker(memory, race.antagonists[i]);
 
 	catch_signals();
-	start_tables = vmstat("nr_page_table_pages");
+	start_tables = page_tables();
 	start_freed = vmstat("pte_table_freed");
 	if (race.setup)
 		why = race.setup();

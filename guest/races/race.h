@@ -59,6 +59,7 @@ enum race_flags {
 	RACE_MERGE	= 8,	/* few different contents, so that KSM finds some */
 	RACE_NO_OWNERS	= 16,	/* no owner threads: the antagonists are all */
 	RACE_DROP_FAILS	= 32,	/* MADV_DONTNEED may fail (mlock) or miss (mremap) */
+	RACE_FEW_DROPS	= 64,	/* the antagonists need pages that stay a while */
 };
 
 struct race {
@@ -142,6 +143,9 @@ void drop_end(unsigned int page, unsigned int count);
 /* Somebody's announced drop of any pages. */
 void drop_run(unsigned int page, unsigned int count);
 
+/* madvise() on a random run within a range; EAGAIN is no error. */
+void advise_run(struct worker *w, int advice);
+
 /*
  * Write, or check, a page through some way of access. put() returns how many
  * slots it wrote, get() how many it read, both from slot 0 on.
@@ -161,7 +165,7 @@ void page_drop(struct worker *w, unsigned int page);
 /* The owner knows that its page is empty now (some other way of dropping). */
 void page_is_empty(unsigned int page);
 /* The loose check, by anybody. */
-void page_look(struct worker *w, unsigned int page);
+void page_look(struct worker *w, unsigned int page, get_fn get);
 
 /* Byte offset of a slot; a page in memory from and to slots. */
 extern const unsigned int slot_offset[NSLOTS];

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* An arena that is a shared mapping of a file, and what can happen to the file. */
+#ifndef FILEMAP_H
+#define FILEMAP_H
+
+#include "race.h"
+
+/* NULL, or why not. */
+const char *filemap_memfd(void);
+const char *filemap_disk(void);
+
+/* For race.drop: a hole in the file. */
+bool filemap_punch(unsigned int page, unsigned int count);
+
+/* Antagonists. */
+void filemap_truncate(struct worker *w);	/* down, and up again */
+void filemap_dontneed(struct worker *w);	/* unmaps, loses nothing */
+void filemap_advise(struct worker *w);		/* COLD, PAGEOUT, WILLNEED */
+void filemap_sync(struct worker *w);		/* cleans entries through rmap */
+void filemap_drop_all(void);
+
+#endif
