@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli import bench, build, care, guest, series
+from harness.cli import bench, build, care, guest, series, stability
 from harness.cli.common import say
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command()(guest.boot)
 app.command()(guest.run)
 app.command()(bench.bench)
 app.command()(bench.report)
+app.command()(stability.stability)
 app.command()(care.doctor)
 app.command()(care.cache)
 app.add_typer(series.app, name="series")

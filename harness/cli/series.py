@@ -138,11 +138,11 @@ def check(
     from harness.kernel.build import plan_build  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    _directory(env, variant)  # a variant without a series must not cost a download
     plan = plan_build(
         env.workspace, env.project, variant, mirror=mirror, progress=env.progress, fetch=True
     )
-    if plan.series is None or plan.source is None:
-        raise UserError(f"variant {variant} has no series", hint="name one with --variant")
+    assert plan.series is not None and plan.source is not None
     _check_applies(env, plan.series, plan.source.path)
     said = seriestree.checkpatch(plan.series, plan.source)
     for name, text in said:

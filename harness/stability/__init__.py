@@ -1,0 +1,1 @@
+"""Test suites in a guest: what passed, what failed, what killed the kernel."""
