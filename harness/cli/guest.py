@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -15,7 +17,7 @@ import typer
 
 from harness.cli import common
 from harness.core.deadline import Deadline
-from harness.core.errors import UserError
+from harness.core.errors import HarnessError, UserError
 from harness.core.proc import bound_to_us, need
 
 SshPort = Annotated[
@@ -64,8 +66,8 @@ def boot(
         common.say(qemu.shell_line(qemu.argv(spec)))
         return
     ssh = need("ssh", package="openssh-client")
-    with tempfile.TemporaryDirectory(prefix="boot.", dir=env.workspace.dir("guests")) as folder:
-        guest = machines.make_guest(spec, build, image, Path(folder), boot_timeout or None)
+    with _logs(env, "boot.") as folder:
+        guest = machines.make_guest(spec, build, image, folder, boot_timeout or None)
         if gdb:
             env.progress.say(
                 f"gdb {build.vmlinux} -ex 'target remote {guest.gdb_socket}' -ex continue"
@@ -73,7 +75,7 @@ def boot(
         with guest:
             for path in push or []:
                 guest.push(path, f"/opt/harness/{path.name}")
-            known = Path(folder) / "known_hosts"
+            known = folder / "known_hosts"
             known.write_text(f"[127.0.0.1]:{guest.ssh_port} {image.host_key}\n")
             argv = [
                 ssh, "-p", str(guest.ssh_port), "-i", str(image.ssh_key), "-o",
@@ -140,9 +142,8 @@ def run(
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         raise UserError(f"--push {missing[0]}: no such file")
-    logs = env.workspace.dir("guests")
-    with tempfile.TemporaryDirectory(prefix="run.", dir=logs) as scratch:
-        guest = machines.make_guest(spec, build, image, Path(scratch), boot_timeout or None)
+    with _logs(env, "run.") as scratch:
+        guest = machines.make_guest(spec, build, image, scratch, boot_timeout or None)
         with guest:
             for path in files:
                 guest.push(path, f"{GUEST_DIR}/{path.name}")
@@ -156,6 +157,20 @@ def run(
             env.progress.warn(f"the console announced {event.kind}: {event.title}")
     if result.code:
         raise typer.Exit(result.code)
+
+
+@contextlib.contextmanager
+def _logs(env: common.Setup, prefix: str) -> Iterator[Path]:
+    """A directory for a guest's logs; kept when something went wrong, for the line names it."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=env.workspace.dir("guests")))
+    try:
+        yield folder
+    except HarnessError:
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _relay(stream: BinaryIO) -> Callable[[bytes], None]:

@@ -33,6 +33,8 @@ class Base(Strict):
     """Debian suite, for kind ``debian``."""
     package: str = ""
     """Debian source-tree package such as ``linux-source-6.1``, for kind ``debian``."""
+    security: bool = False
+    """Take the security archive's version where it is newer, as apt on the system would."""
     version: str = ""
     """Pin to one package version; empty takes what the mirror has."""
     path: str = ""
@@ -101,6 +103,8 @@ class Config(Strict):
 
     mirror: str = ""
     """Debian mirror; empty takes the system's apt configuration."""
+    security_mirror: str = ""
+    """Mirror of the security archive; empty takes the system's apt configuration."""
     defaults: Defaults = Field(default_factory=Defaults)
     bases: dict[str, Base]
     variants: dict[str, Variant]

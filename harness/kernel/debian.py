@@ -65,14 +65,19 @@ class Package:
 class _Apt:
     """apt-get with everything private to one directory."""
 
-    def __init__(self, root: Path, mirror: str, suite: str, keyring: Path) -> None:
+    def __init__(
+        self, root: Path, mirror: str, suite: str, keyring: Path, security: str = ""
+    ) -> None:
         self.root, self.mirror, self.suite = root, mirror, suite
         for part in ("state/lists/partial", "cache/archives/partial", "log"):
             (root / part).mkdir(parents=True)
         (root / "apt.conf").write_text(CONFIG.format(root=root, timeout=IDLE_TIMEOUT))
         # target=Packages: the system may have made apt fetch file lists and icons as well.
         options = f"arch=amd64 target=Packages lang=none signed-by={keyring}"
-        (root / "sources.list").write_text(f"deb [{options}] {mirror} {suite} main\n")
+        text = f"deb [{options}] {mirror} {suite} main\n"
+        if security:
+            text += f"deb [{options}] {security} {suite}-security main\n"
+        (root / "sources.list").write_text(text)
 
     def run(self, *arguments: str, progress: Progress, title: str) -> list[str]:
         """Run one apt-get command; its output. Raises the explained error when it fails."""
@@ -100,9 +105,12 @@ class _Apt:
 
 def fetch_package(
     name: str, *, suite: str, mirror: str, into: Path, version: str = "",
-    keyring: Path = KEYRING, progress: Progress | None = None,
+    keyring: Path = KEYRING, progress: Progress | None = None, security: str = "",
 ) -> Package:
     """Download ``name`` of ``suite`` into the directory ``into``, verified by apt.
+
+    ``security`` is a mirror of the security archive, looked into as well: apt takes
+    the newer version.
 
     Raises :class:`UserError` for an unreachable mirror, a signature that does not
     verify, an unknown suite, package or version, and :class:`InfrastructureError`
@@ -114,7 +122,7 @@ def fetch_package(
     into.mkdir(parents=True, exist_ok=True)
     what = f"{name}={version}" if version else name
     with tempfile.TemporaryDirectory(prefix=".apt.", dir=into) as scratch:
-        apt = _Apt(Path(scratch), mirror, suite, keyring)
+        apt = _Apt(Path(scratch), mirror, suite, keyring, security)
         apt.run("update", progress=progress, title=f"package lists of {suite} from {mirror}")
         apt.run("download", what, progress=progress, title=f"download of {what}")
         found = sorted(Path(scratch).glob("*.deb"))

@@ -12,6 +12,8 @@ from harness.core.errors import UserError
 FIELDS = ("ORIGIN", "LABEL", "SITE", "RELEASE", "CODENAME", "COMPONENT")
 RELEASE = "bookworm"  # the release the harness is made for; its mirror carries the others too
 
+SYSTEM = "the system's apt configuration"
+
 
 @dataclass(frozen=True)
 class Mirror:
@@ -42,11 +44,27 @@ def resolve_mirror(config_mirror: str, flag: str | None) -> Mirror:
         return Mirror(config_mirror.rstrip("/"), "harness.toml")
     site = choose_site(_index_targets()) or choose_site(_index_targets("--no-release-info"))
     if site:
-        return Mirror(site.rstrip("/"), "the system's apt configuration")
+        return Mirror(site.rstrip("/"), SYSTEM)
     raise UserError(
         "the system's apt configuration names no Debian mirror",
         hint="name one with --mirror URL or `mirror` in harness.toml",
     )
+
+
+def security_mirror(chosen: Mirror, config_security: str) -> str:
+    """The mirror of the security archive that goes with ``chosen``; empty when none is known.
+
+    One that is named by hand has no known companion: harness.toml may name it.
+    """
+    if config_security or chosen.origin != SYSTEM:
+        return config_security.rstrip("/")
+    for line in [*_index_targets(), *_index_targets("--no-release-info")]:
+        fields = line.strip().split("|")
+        if len(fields) == len(FIELDS):
+            target = _Target(*fields)
+            if target.component == "main" and target.site.rstrip("/").endswith("debian-security"):
+                return target.site.rstrip("/")
+    return ""
 
 
 def choose_site(lines: Iterable[str]) -> str:

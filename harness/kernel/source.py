@@ -14,7 +14,7 @@ from harness.core.proc import need, run_logged, tail
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
 from harness.kernel import debian, treedigest
-from harness.kernel.mirror import resolve_mirror
+from harness.kernel.mirror import resolve_mirror, security_mirror
 
 UNPACKED_SPACE = 3 * 2**30  # the package, the tarball inside it and 80,000 files
 
@@ -65,6 +65,8 @@ def get_source(
         package = debian.fetch_package(
             base.package, suite=base.suite, mirror=chosen.url, version=base.version,
             into=workspace.dir("downloads"), keyring=keyring, progress=progress,
+            security=security_mirror(chosen, project.config.security_mirror) if base.security
+            else "",
         )
         return _publish(workspace, base, base_name, package, progress)
 
@@ -96,7 +98,7 @@ def _check_debian(base: Base, name: str) -> None:
 
 
 def _state_name(base: Base) -> str:
-    return f"source-{digest.key([base.suite, base.package, base.version])}"
+    return f"source-{digest.key([base.suite, base.package, base.version, base.security])}"
 
 
 def _publish(

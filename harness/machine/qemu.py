@@ -15,7 +15,7 @@ BASE_CMDLINE = (
     # panic=-1 with -no-reboot: a panic ends QEMU at once.  mitigations=off: TCG emulates no
     # speculation, and PTI alone would double the price of a system call.
     "console=ttyS0 root=/dev/vda rw init=/sbin/harness-init panic=-1 mitigations=off "
-    "net.ifnames=0 transparent_hugepage=never printk.time=1"
+    "net.ifnames=0 transparent_hugepage=never printk.time=1 nokaslr"
 )
 TCG_CMDLINE = (
     # TCG's clocks pass, but only after tests that cost a second of boot; its vCPUs stall with
@@ -79,7 +79,8 @@ def argv(
     words = [
         binary(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-machine", "pc,usb=off,vmport=off,graphics=off", *accel_args(spec.accel),
-        "-smp", str(spec.smp), "-m", spec.memory,
+        # One CPU per socket: the kernel has no ACPI, and SeaBIOS's MP table names sockets only.
+        "-smp", f"{spec.smp},sockets={spec.smp},cores=1,threads=1", "-m", spec.memory,
         "-kernel", str(spec.kernel), "-append", kernel_cmdline(spec),
         # snapshot=on: all writes go to an unlinked temporary file, gone with the process.
         "-drive", f"file={spec.image},format=raw,if=virtio,snapshot=on,cache=unsafe",

@@ -24,9 +24,9 @@ def perf_text(value: object) -> str:
 
 
 def test_perf_as_captured_in_a_guest() -> None:
-    counters = perf.parse((DATA / "perf-stat-repeat-2.csv").read_text())
-    assert counters["page-faults"].value > 100_000
-    assert counters["page-faults"].spread_pct < 50
+    counters = perf.parse((DATA / "perf-stat.csv").read_text())
+    assert counters["page-faults"].value > 10_000
+    assert perf.parse(perf_text(7))["page-faults"].spread_pct == 0.05
 
 
 @pytest.mark.parametrize("raw", ["<not supported>", "<not counted>"])
@@ -37,29 +37,24 @@ def test_perf_never_reads_uncounted_as_zero(raw: str) -> None:
 
 def test_agreement_of_the_two_counts() -> None:
     own = 512_000 + 1024
-    assert multi_fault.check([run()], perf_text(own + 90), 1) == own + 90
+    assert multi_fault.check(run(), perf_text(own + 90)) == own + 90
 
 
 @pytest.mark.parametrize("counted", [512_000, 700_000])
 def test_disagreement_is_an_error(counted: int) -> None:
     with pytest.raises(InfrastructureError, match="do not agree"):
-        multi_fault.check([run()], perf_text(counted), 1)
-
-
-def test_missing_repeat_is_an_error() -> None:
-    with pytest.raises(InfrastructureError, match="ran 1 times, not 2"):
-        multi_fault.check([run()], perf_text(513_100), 2)
+        multi_fault.check(run(), perf_text(counted))
 
 
 def test_perf_without_the_event_is_an_error() -> None:
     with pytest.raises(InfrastructureError, match="counted no page-faults"):
-        multi_fault.check([run()], "", 1)
+        multi_fault.check(run(), "")
 
 
 def test_rate_and_instructions() -> None:
-    found = {m.metric: m.value for m in multi_fault.measurements([run()], "tcg")}
+    found = {m.metric: m.value for m in multi_fault.measurements(run(), "tcg")}
     assert found["faults_per_minute"] == pytest.approx(60 * 512_000)
-    found = {m.metric: m.value for m in multi_fault.measurements([run()], "icount")}
+    found = {m.metric: m.value for m in multi_fault.measurements(run(), "icount")}
     assert found["instructions_per_fault"] == pytest.approx(1e9 / 512_000)
 
 
