@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from harness.core.deadline import Deadline
 from harness.core.errors import HarnessError, InfrastructureError
@@ -19,7 +20,9 @@ from harness.machine import qemu
 from harness.machine.console import Console
 from harness.machine.oops import Event
 from harness.machine.qmp import Monitor
-from harness.machine.ssh import RemoteProcess, Result, Session
+
+if TYPE_CHECKING:
+    from harness.machine.ssh import RemoteProcess, Result, Session
 
 READY = r"pte-harness: (ready|failed: .*)"
 BOOT_SECONDS = 20.0  # under KVM with a production kernel; scaled by accel and kernel
@@ -55,7 +58,7 @@ class Guest:
         self._console: Console | None = None
         self._monitor: Monitor | None = None
         self._sockets: list[socket.socket] = []
-        self._session = Session(self.check)
+        self._session: Session | None = None
 
     # -- life
 
@@ -101,6 +104,8 @@ class Guest:
         for end in self._sockets:
             end.close()
         self._console = Console(console, self.log)
+        # Importing paramiko takes a quarter of a second: now, while the guest boots.
+        _ = self.session
         self._monitor = Monitor(qmp)
         try:
             self._monitor.connect(20.0)
@@ -126,7 +131,7 @@ class Guest:
 
     def connect(self) -> None:
         """Log in over SSH."""
-        self._session.connect(
+        self.session.connect(
             self.ssh_port, self._key, self._host_key, Deadline(self.scaled(COMMAND_SECONDS))
         )
 
@@ -135,14 +140,15 @@ class Guest:
         if self._process is None:
             return
         with contextlib.suppress(HarnessError):
-            self._session.run("kill -USR1 1", Deadline(self.scaled(5.0)), check=False)
+            self.session.run("kill -USR1 1", Deadline(self.scaled(5.0)), check=False)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self.scaled(5.0))
         self.kill()
 
     def kill(self) -> None:
         """End QEMU now and release everything; safe to call twice."""
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -181,24 +187,28 @@ class Guest:
         data: bytes | None = None,
     ) -> Result:
         """Run a shell command to its end; ``seconds`` are stretched by :meth:`scaled`."""
-        return self._session.run(command, Deadline(self.scaled(seconds)), check=check, data=data)
+        return self.session.run(command, Deadline(self.scaled(seconds)), check=check, data=data)
 
     def start_program(self, command: str) -> RemoteProcess:
         """Start a program and go on."""
-        return self._session.start(command)
+        return self.session.start(command)
 
     @property
     def session(self) -> Session:
         """The SSH connection, for streaming and files."""
+        if self._session is None:
+            from harness.machine.ssh import Session  # noqa: PLC0415
+
+            self._session = Session(self.check)
         return self._session
 
     def push(self, local: Path, remote: str) -> None:
         """Copy a file into the guest."""
-        self._session.push(local, remote, Deadline(self.scaled(COMMAND_SECONDS)))
+        self.session.push(local, remote, Deadline(self.scaled(COMMAND_SECONDS)))
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file out of the guest."""
-        self._session.pull(remote, local, Deadline(self.scaled(COMMAND_SECONDS)))
+        self.session.pull(remote, local, Deadline(self.scaled(COMMAND_SECONDS)))
 
     def pin_vcpus(self, cpus: list[int]) -> None:
         """Bind vCPU threads to host CPUs, one each, as far as ``cpus`` go."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.bench.record import load_boots, load_run, load_samples
-from tests.vm.conftest import Harness, wait_for
+from tests.guests import Harness, wait_for
 
 pytestmark = pytest.mark.vm
 

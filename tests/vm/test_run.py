@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.conftest import Harness, guests, wait_for
+from tests.guests import Harness, guests, wait_for
 
 pytestmark = pytest.mark.vm
 
