@@ -40,6 +40,8 @@ if [ -n "${missing# }" ]; then
 		exit 2
 	fi
 	list=/etc/apt/sources.list.d/pte-harness-backports.sources
+	# First of all: what apt knows of its sources it knows from the lists.
+	$as_root apt-get update -qq
 	if [ -n "$backports" ] && ! apt-get indextargets --format '$(RELEASE)' | grep -qx "$backports"; then
 		site=$(apt-get indextargets --format '$(CODENAME) $(RELEASE) $(SITE)' |
 			awk '($1 == "bookworm" || $2 == "bookworm") { print $3; exit }')
@@ -49,8 +51,8 @@ if [ -n "${missing# }" ]; then
 				"$backports" /usr/share/keyrings/debian-archive-keyring.gpg | $as_root tee "$list" >/dev/null
 		fi
 	fi
+	[ -z "$backports" ] || $as_root apt-get update -qq
 	echo "setup: installing $missing"
-	$as_root apt-get update -qq
 	if [ -n "$backports" ] && apt-get indextargets --format '$(RELEASE)' | grep -qx "$backports"; then
 		DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends \
 			-t "$backports" qemu-system-x86 >/dev/null
