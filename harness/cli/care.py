@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,9 @@ from harness.core.errors import EXIT_USER, UserError
 
 PARTS = ("builds", "work", "sources", "images", "programs", "downloads", "ccache", "logs", "tmp",
          "guests")
+HALF_MADE_S = 3600.0
 # Rebuilt by the next command; what is left out costs a download or two kernel builds.
+
 PRUNED = ("logs", "tmp", "guests", "downloads", "work")
 
 
@@ -64,6 +67,7 @@ def cache(
         with env.workspace.sole("bench", "a bench runs"):
             for part in PRUNED if action == "prune" else PARTS:
                 shutil.rmtree(root / part, ignore_errors=True)
+            _drop_half_made(root)
     sizes = {part: _size(root / part) for part in PARTS if (root / part).exists()}
     if as_json:
         common.print_json({"root": str(root), "bytes": sizes})
@@ -71,6 +75,14 @@ def cache(
     common.say(str(root))
     for part, size in sorted(sizes.items(), key=lambda item: -item[1]):
         common.say(f"  {part:10} {size / 2**20:10.1f} MiB")
+
+
+def _drop_half_made(root: Path) -> None:
+    """Remove what killed runs left half-made; an hour old, so that nobody is at it."""
+    for part in PARTS:
+        for path in (root / part).glob(".*"):
+            if path.is_dir() and time.time() - path.stat().st_mtime > HALF_MADE_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _size(folder: Path) -> int:
