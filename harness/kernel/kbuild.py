@@ -96,6 +96,8 @@ class Kbuild:
             "XDG_CONFIG_HOME": str(self.obj / ".no-config"),  # the user's tuxmake defaults
             "CCACHE_DIR": str(self.ccache_dir), "CCACHE_NOHASHDIR": "true",
             "CCACHE_BASEDIR": str(self.src.parent), "CCACHE_COMPILERCHECK": "content",
+            # No preprocessor run of its own at a miss: kbuild's dependency files tell the headers.
+            "CCACHE_DEPEND": "true", "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",
             **self.identity(),
         }
 
