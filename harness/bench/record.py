@@ -85,12 +85,15 @@ class BootRecord(BaseModel):
     """Console log, relative to the run's directory."""
 
 
+RunStatus = Literal["running", "complete", "crashed", "interrupted", "failed"]
+
+
 class Run(BaseModel):
     """``run.json``: all that is needed to judge the samples beside it."""
 
     schema_version: int = SCHEMA
     run: str
-    status: Literal["running", "complete", "crashed", "interrupted", "failed"] = "running"
+    status: RunStatus = "running"
     started: str = ""
     finished: str = ""
     harness: dict[str, Any] = Field(default_factory=dict)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.bench.host import describe_harness, describe_host
 from harness.bench.plan import Plan
-from harness.bench.record import RUN_FILE, Run, RunWriter, load_run
+from harness.bench.record import RUN_FILE, Run, RunStatus, RunWriter, load_run
 from harness.bench.runner import Bench, Runner, describe, now
 from harness.cli import machines
 from harness.cli.common import Setup
@@ -93,7 +93,7 @@ def _conduct(env: Setup, request: Request, writer: RunWriter) -> int:
     return runner.crashes
 
 
-def _close(writer: RunWriter, status: str) -> None:
-    writer.run.status = status  # type: ignore[assignment]
+def _close(writer: RunWriter, status: RunStatus) -> None:
+    writer.run.status = status
     writer.run.finished = now()
     writer.save()
