@@ -7,6 +7,7 @@ help:
 	@echo "make test           lint, type-check and test, with real guests"
 	@echo "make setup          only install what is needed"
 	@echo "make doctor         say what is missing and what it is for"
+	@echo "make mutants        break the series on purpose and see that the race suite notices (hours on a cold cache)"
 	@echo "make bench-harness  how fast the harness itself is"
 	@echo "make clean          remove .venv and build leftovers (the cache stays: harness cache)"
 
@@ -26,6 +27,9 @@ lint: setup
 unit: setup
 	.venv/bin/pytest tests/unit $(PYTEST_FLAGS)
 
+mutants: setup
+	HARNESS_MUTANTS=all .venv/bin/pytest tests/kernel/test_mutants.py $(PYTEST_FLAGS)
+
 doctor: setup
 	$(HARNESS) doctor
 
@@ -35,4 +39,4 @@ bench-harness: setup
 clean:
 	rm -rf .venv guest/bin *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup bench test lint unit doctor bench-harness clean
+.PHONY: help setup bench test lint unit mutants doctor bench-harness clean

@@ -61,7 +61,7 @@ def examine(workspace: Workspace) -> list[Finding]:
     os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     findings = [_tool(*tool) for tool in TOOLS]
     checks: tuple[Callable[[Workspace], Finding], ...] = (
-        _headers, _fakeroot, _qemu, _kvm, _disk, _memory, _mirror,
+        _headers, _libraries, _fakeroot, _qemu, _kvm, _disk, _memory, _mirror,
     )
     return findings + [check(workspace) for check in checks]
 
@@ -90,6 +90,16 @@ def _headers(_: Workspace) -> Finding:
             "libelf, libssl", MISSING, "", purpose, "apt-get install libelf-dev libssl-dev"
         )
     return Finding("libelf, libssl", OK, "headers", purpose)
+
+
+def _libraries(_: Workspace) -> Finding:
+    purpose = "the kernel's selftests (harness stability --suite selftests)"
+    absent = [h for h in ("sys/capability.h", "numa.h") if not (Path("/usr/include") / h).exists()]
+    if absent:
+        return Finding(
+            "libcap, libnuma", WARN, "", purpose, "apt-get install libcap-dev libnuma-dev"
+        )
+    return Finding("libcap, libnuma", OK, "headers", purpose)
 
 
 def _fakeroot(_: Workspace) -> Finding:

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # What for: `harness doctor` says it per tool.
 PACKAGES="build-essential bc bison flex libelf-dev libssl-dev cpio kmod lz4 xz-utils perl patch git
  ccache mmdebstrap e2fsprogs fakeroot openssh-client util-linux gnupg ca-certificates
- qemu-system-x86 python3 python3-venv"
+ qemu-system-x86 libcap-dev libnuma-dev python3 python3-venv"
 QEMU_WANTED=8.1   # -icount with several vCPUs
 
 if [ "${1:-}" = packages ]; then

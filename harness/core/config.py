@@ -7,51 +7,17 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.core.errors import UserError
+from harness.core.tables import Base, Comparison, SeriesTable, Strict, Variant
 
 FILE_NAME = "harness.toml"
 T = TypeVar("T")
-
-
-class Strict(BaseModel):
-    """A table of harness.toml in which an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Base(Strict):
-    """A kernel source tree: where it comes from."""
-
-    kind: Literal["debian", "dir"]
-    suite: str = ""
-    """Debian suite, for kind ``debian``."""
-    package: str = ""
-    """Debian source-tree package such as ``linux-source-6.1``, for kind ``debian``."""
-    security: bool = False
-    """Take the security archive's version where it is newer, as apt on the system would."""
-    version: str = ""
-    """Pin to one package version; empty takes what the mirror has."""
-    path: str = ""
-    """The tree, for kind ``dir``."""
-    config: list[str] = Field(default_factory=list)
-    """Fragments of kernel/config/ that every variant of the base gets, in order."""
-
-
-class Variant(Strict):
-    """A kernel to measure: base + series + fragments."""
-
-    base: str = ""
-    """Name of a base; empty means the default base."""
-    series: str = ""
-    """Directory with a ``series`` file (``{base}``: the base's name). Empty: no patches."""
-    config: list[str] = Field(default_factory=list)
-    """More fragments of kernel/config/, after the base's."""
 
 
 class Image(Strict):
@@ -72,12 +38,55 @@ class Guest(Strict):
     """Appended to the kernel command line of every boot, recorded with it."""
 
 
+class Ltp(Strict):
+    """What `harness ltp` takes when no flag is given."""
+
+    path: str = ""
+    """An installed LTP tree or a tarball of one."""
+    suites: list[str] = Field(default_factory=lambda: ["mm"])
+    """Names of its runtest files."""
+    skip_file: str = ""
+    """Tests not to run, one a line, each with its reason after it."""
+    variants: list[str] = Field(default_factory=list)
+    """Empty: defaults.variants."""
+
+
+class NightlySuite(Strict):
+    """One suite of a night."""
+
+    suite: str
+    """As `harness stability --suite`, or ltp."""
+    variants: list[str] = Field(default_factory=list)
+    """Empty: the suite's usual ones."""
+    tests: list[str] = Field(default_factory=list)
+    lists: list[str] = Field(default_factory=list)
+    """For ltp: runtest files."""
+    minutes: float = Field(default=10.0, gt=0)
+    """Guest minutes per variant, for suites that run for a time."""
+    smp: int = Field(default=0, ge=0, le=64)
+
+
+class Nightly(Strict):
+    """What `harness nightly` does."""
+
+    hours: float = Field(default=6.0, gt=0)
+    """No suite is begun after so many."""
+    keep: int = Field(default=14, ge=1)
+    """Nights whose logs and consoles are kept; verdicts are kept for ever."""
+    hook: str = ""
+    """A shell command at the end, with NIGHTLY_VERDICT, NIGHTLY_EXIT and NIGHTLY_DIR set."""
+    suites: list[NightlySuite] = Field(default_factory=list)
+
+
 class WorkloadPlan(Strict):
     """One workload of a profile; ``params`` are the workload's own."""
 
     name: str
     params: dict[str, Any] = Field(default_factory=dict)
     repeat: int = Field(default=2, ge=1)
+    accel: str = ""
+    """What --accel says when it is not given, for this workload alone: ``icount``,
+    ``auto,icount``. Empty: ``auto``."""
 
 
 class Profile(Strict):
@@ -86,6 +95,8 @@ class Profile(Strict):
     description: str = ""
     boots: int = Field(default=2, ge=1)
     """Boots of each variant."""
+    histories: int = Field(default=3, ge=1)
+    """Boots of each variant where instructions are counted, each with a history of its own."""
     workloads: list[WorkloadPlan]
 
 
@@ -107,9 +118,13 @@ class Config(Strict):
     """Mirror of the security archive; empty takes the system's apt configuration."""
     defaults: Defaults = Field(default_factory=Defaults)
     bases: dict[str, Base]
+    series: dict[str, SeriesTable] = Field(default_factory=dict)
     variants: dict[str, Variant]
+    comparisons: list[Comparison] = Field(default_factory=list)
     image: Image = Field(default_factory=Image)
     guest: Guest = Field(default_factory=Guest)
+    ltp: Ltp = Field(default_factory=Ltp)
+    nightly: Nightly = Field(default_factory=Nightly)
     profiles: dict[str, Profile] = Field(default_factory=dict)
 
 
@@ -135,6 +150,27 @@ class Project:
     def base_name(self, variant: str) -> str:
         """The name of a variant's base."""
         return self.variant(variant).base or self.config.defaults.base
+
+    def series_name(self, variant: str) -> str:
+        """A variant's series, a name of harness.toml or a directory; empty when it has none."""
+        base = self.base_name(variant)
+        text = self.variant(variant).series.replace("{series}", self.base(base).series)
+        return text.replace("{base}", base)
+
+    def on_base(self, name: str) -> Project:
+        """The same with another default base: its variants are the default ones."""
+        if not name:
+            return self
+        base = self.base(name)
+        defaults = self.config.defaults.model_copy(
+            update={"base": name, "variants": base.variants or self.config.defaults.variants}
+        )
+        return Project(self.root, self.config.model_copy(update={"defaults": defaults}))
+
+    def comparisons(self, variants: Sequence[str]) -> list[tuple[str, str]]:
+        """The declared pairs (baseline, variant) among some variants, in the order declared."""
+        pairs = [pair for entry in self.config.comparisons for pair in entry.pairs()]
+        return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(variants)]
 
 
 def _lookup(table: dict[str, T], name: str, what: str) -> T:
@@ -180,6 +216,8 @@ def parse(data: dict[str, Any], where: str) -> Config:
         config = Config.model_validate(data)
     except ValidationError as error:
         raise UserError(f"{where}: {_explain(error)}") from error
+    variants = {name: _extended(config.variants, name, where) for name in config.variants}
+    config = config.model_copy(update={"variants": variants})
     for name, variant in config.variants.items():
         base = variant.base or config.defaults.base
         if base not in config.bases:
@@ -187,13 +225,53 @@ def parse(data: dict[str, Any], where: str) -> Config:
                 f"{where}: variants.{name}: unknown base '{base}'",
                 hint=nearest(base, config.bases),
             )
+    _check_names(config, where)
     return config
+
+
+def _check_names(config: Config, where: str) -> None:
+    """Every variant that a base or a comparison names exists."""
+    named = [(f"bases.{name}", base.variants) for name, base in config.bases.items()]
+    named += [("comparisons", [c.baseline, *c.variants]) for c in config.comparisons]
+    for place, names in named:
+        for name in names:
+            if name not in config.variants:
+                raise UserError(
+                    f"{where}: {place}: unknown variant '{name}'",
+                    hint=nearest(name, config.variants),
+                )
+
+
+def _extended(variants: dict[str, Variant], name: str, where: str) -> Variant:
+    """A variant with the keys of all those it extends, the farthest first."""
+    chain = [name]
+    while parent := variants[chain[-1]].extends:
+        if parent not in variants:
+            raise UserError(
+                f"{where}: variants.{chain[-1]}: extends unknown variant '{parent}'",
+                hint=nearest(parent, variants),
+            )
+        if parent in chain:
+            raise UserError(
+                f"{where}: variants.{name}: extends itself: {' -> '.join([*chain, parent])}"
+            )
+        chain.append(parent)
+    merged: dict[str, Any] = {}
+    for link in reversed(chain):
+        for key, value in variants[link].model_dump(exclude_unset=True).items():
+            # The work tree is not taken over: its sharing is asked for, never a surprise.
+            merged[key] = [*merged.get(key, []), *value] if isinstance(value, list) else value
+        if link != name:
+            merged.pop("tree", None)
+    return Variant(**merged)
 
 
 def _explain(error: ValidationError) -> str:
     """The first fault in words: where, what, and for an unknown key the nearest right one."""
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "value_error":
+        return f"{where}: {fault['ctx']['error']}"
     if fault["type"] != "extra_forbidden":
         return f"{where}: {fault['msg'].lower()}"
     key = str(fault["loc"][-1])

@@ -56,6 +56,14 @@ class InfrastructureError(HarnessError):
         self.log = log
 
 
+class BootStalled(InfrastructureError):
+    """A guest did not come up though nothing crashed: it stood still, or its clock is wrong."""
+
+
+class TooSlow(InfrastructureError):
+    """A command in a guest was not done by its deadline; the guest may be well."""
+
+
 class GuestCrash(HarnessError):
     """The guest's kernel oopsed, panicked or hung: a result to be recorded.
 
