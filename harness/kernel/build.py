@@ -16,12 +16,13 @@ from harness.core.config import Project
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
-from harness.kernel import kbuild, kconfig, reproducer
-from harness.kernel.series import Series, load_series
-from harness.kernel.source import Source, find_source, get_source
+from harness.kernel import kbuild, reproducer
+from harness.kernel.recipe import RECIPE, Plan, plan_build
+from harness.kernel.source import Source, find_source
+from harness.kernel.tree import Wanted
 from harness.kernel.worktree import WorkTree
 
-RECIPE = 1  # goes up when the way of building changes what comes out
+__all__ = ["Build", "Plan", "build_variant", "plan_build"]
 DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on debian-6.1
 FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
 METADATA_FILE = "build.json"
@@ -71,95 +72,9 @@ class Build:
         return Build(metadata["variant"], metadata["key"], directory, metadata)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What has to be done for a variant. Without a source (not fetched yet) there is no key."""
-
-    variant: str
-    base: str
-    slot: str
-    source: Source | None
-    series: Series | None
-    fragments: list[str]
-    requested: dict[str, str]
-    notes: list[str]
-    compiler: str
-    key: str
-    cached: Path | None
-
-    def steps(self) -> list[str]:
-        """The plan in words, for --dry-run."""
-        if self.cached:
-            return [f"{self.variant}: nothing to do, {self.cached} is built"]
-        patches = len(self.series.patches) if self.series else 0
-        fetch = [] if self.source else [f"{self.variant}: fetch the source of {self.base}"]
-        return [
-            *fetch,
-            f"{self.variant}: apply {patches} patches to {self.base} in {self.slot}",
-            f"{self.variant}: configure from tinyconfig + {', '.join(self.fragments)}"
-            f" ({len(self.requested)} symbols)",
-            f"{self.variant}: compile bzImage with {self.compiler}",
-        ]
-
-
-def plan_build(
-    workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
-    mirror: str | None = None, progress: Progress | None = None, fetch: bool = False,
-    patches: int | None = None,
-) -> Plan:
-    """What a build of the variant would do; downloads nothing unless ``fetch``.
-
-    ``patches`` takes only so many patches from the start of the variant's series.
-
-    Raises :class:`UserError` for an unknown name, a missing fragment, a missing or
-    empty series.
-    """
-    base = project.base_name(variant)
-    config = project.variant(variant)
-    series = None
-    if config.series:
-        series = load_series(project.root / config.series.format(base=base))
-    if series and patches is not None:
-        series = series.prefix(patches) if patches else None
-    names = list(dict.fromkeys([*project.base(base).config, *config.config]))
-    fragments = kconfig.load_fragments(project.root / "kernel" / "config", names)
-    requested, notes = kconfig.merge(fragments)
-    source = (
-        get_source(workspace, project, base, source_dir=source_dir, mirror=mirror,
-                   progress=progress)
-        if fetch else find_source(workspace, project, base, source_dir=source_dir)
-    )
-    compiler = kbuild.compiler_version()
-    key = digest.key(_inputs(source, series, requested, compiler)) if source else ""
-    return Plan(
-        variant, base, f"work/{_slot_name(base, source)}/{variant}", source, series, names,
-        requested, notes, compiler, key, workspace.published("builds", key) if key else None,
-    )
-
-
-def _inputs(
-    source: Source, series: Series | None, requested: dict[str, str], compiler: str
-) -> dict[str, Any]:
-    """Everything that decides what the kernel will be."""
-    return {
-        "recipe": RECIPE, "source": source.digest,
-        "patches": [patch.sha256 for patch in series.patches] if series else [],
-        # Order counts: of two members of a choice the later one wins.
-        "config": list(requested.items()), "compiler": compiler, "arch": platform.machine(),
-        "make": kbuild.MAKE_VARIABLES,
-    }
-
-
-def _slot_name(base: str, source: Source | None) -> str:
-    """Users' trees get work areas of their own, or each change of tree would copy it whole."""
-    if source is None or source.files is None:
-        return base
-    return f"{base}+{digest.key(source.origin['path'])[:8]}"
-
-
 def build_variant(
     workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
-    mirror: str | None = None, jobs: int | None = None, force: bool = False,
+    wanted: Wanted | None = None, jobs: int | None = None, force: bool = False,
     progress: Progress | None = None, patches: int | None = None,
 ) -> Build:
     """The build of a variant, made if the cache does not have it.
@@ -169,7 +84,7 @@ def build_variant(
     """
     progress = progress or Progress(-1)
     plan = plan_build(
-        workspace, project, variant, source_dir=source_dir, mirror=mirror, progress=progress,
+        workspace, project, variant, source_dir=source_dir, wanted=wanted, progress=progress,
         fetch=True, patches=patches,
     )
     for note in plan.notes:
@@ -211,12 +126,13 @@ def _make(
         tree.drop_objects()
     log = slot / "build.log"
     log.unlink(missing_ok=True)
-    make = kbuild.Kbuild(tree.src, tree.obj, log, plan.key, jobs, workspace.dir("ccache"))
+    make = kbuild.Kbuild(tree.src, tree.obj, log, plan.key, jobs, workspace.dir("ccache"),
+                         plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler))
     memo = f"steps-{plan.slot.replace('/', '-')}"
     seen = int(workspace.read_state(memo).get("steps", 0))
     expected = (seen or DEFAULT_STEPS) if fresh or force else None
     with tree.make_runs():
-        config = make.configure(plan.requested, _config_stamp(plan), progress)
+        config = make.configure(plan.requested, plan.optional, _config_stamp(plan), progress)
         steps = make.compile(expected, f"building {plan.variant}", progress)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})
@@ -250,7 +166,9 @@ def _config_stamp(plan: Plan) -> str:
         patch.sha256 for patch in (plan.series.patches if plan.series else [])
         if any(map(_matters_to_kconfig, patch.files))
     ]
-    return digest.key([RECIPE, source, patches, list(plan.requested.items()), plan.compiler])
+    return digest.key([
+        RECIPE, source, patches, list(plan.requested.items()), plan.compiler, plan.compat.inputs(),
+    ])
 
 
 def _matters_to_kconfig(name: str) -> bool:
@@ -268,13 +186,12 @@ def _describe(
     return {
         "variant": plan.variant, "key": plan.key, "base": plan.base, "release": make.release(),
         "source": {"version": source.version, "digest": source.digest, **source.origin},
-        "patches": [
-            {"name": patch.name, "sha256": patch.sha256, "subject": patch.subject}
-            for patch in patches
-        ],
+        "patches": [patch.record() for patch in patches],
         "fragments": plan.fragments, "requested": plan.requested,
         "config_digest": digest.of_bytes(config.encode()), "compiler": plan.compiler,
-        "arch": platform.machine(), "make_variables": kbuild.MAKE_VARIABLES,
+        "arch": platform.machine(), "make_variables": plan.compat.make,
+        "compat": plan.compat.record(),
+        "series": plan.series.origin if plan.series else {},
         "tools": {
             "make": kbuild.first_line(["make", "--version"]),
             "ccache": kbuild.first_line(["ccache", "--version"]),

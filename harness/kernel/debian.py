@@ -103,14 +103,22 @@ class _Apt:
         return lines
 
 
+    def sha256(self, what: str, progress: Progress) -> str:
+        """What the signed package lists say of a package: a line with its SHA256."""
+        lines = self.run("download", "--print-uris", what, progress=progress,
+                         title=f"what {self.mirror} has of {what}")
+        return "\n".join(line for line in lines if "SHA256:" in line)
+
+
 def fetch_package(
     name: str, *, suite: str, mirror: str, into: Path, version: str = "",
-    keyring: Path = KEYRING, progress: Progress | None = None, security: str = "",
-) -> Package:
+    keyring: Path = KEYRING, progress: Progress | None = None, security: str = "", have: str = "",
+) -> Package | None:
     """Download ``name`` of ``suite`` into the directory ``into``, verified by apt.
 
     ``security`` is a mirror of the security archive, looked into as well: apt takes
-    the newer version.
+    the newer version. ``have`` is a sha256: None is returned, and nothing downloaded, when
+    that is the package the mirror has.
 
     Raises :class:`UserError` for an unreachable mirror, a signature that does not
     verify, an unknown suite, package or version, and :class:`InfrastructureError`
@@ -124,6 +132,8 @@ def fetch_package(
     with tempfile.TemporaryDirectory(prefix=".apt.", dir=into) as scratch:
         apt = _Apt(Path(scratch), mirror, suite, keyring, security)
         apt.run("update", progress=progress, title=f"package lists of {suite} from {mirror}")
+        if have and have in apt.sha256(what, progress):
+            return None
         apt.run("download", what, progress=progress, title=f"download of {what}")
         found = sorted(Path(scratch).glob("*.deb"))
         if len(found) != 1:

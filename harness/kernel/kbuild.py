@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -20,8 +21,6 @@ from harness.core.proc import need, run_logged, tail
 from harness.core.progress import Progress
 from harness.kernel import compile_errors, kconfig
 
-# tools/objtool of older trees does not compile without warnings under newer compilers.
-MAKE_VARIABLES = {"WERROR": "0"}
 CONFIG_FILE = ".config"
 CONFIG_STAMP = ".harness-config"
 CONFIG_LIMIT, BUILD_LIMIT = 1800.0, 6 * 3600.0  # seconds: a make that hangs must not hang us
@@ -64,6 +63,36 @@ def first_line(argv: list[str]) -> str:
 
 
 @dataclass(frozen=True)
+class Wrapper:
+    """A ``gcc`` that comes first on the PATH and takes another C standard for granted.
+
+    Neither a variable of make nor tuxmake reaches the places of old trees that set
+    their own flags. A standard that is named later on the command line wins.
+    """
+
+    text: str = ""
+
+    @staticmethod
+    def of(language: str, compiler: str) -> Wrapper:
+        """None for no language. ``compiler`` in the text makes ccache see an update of gcc."""
+        if not language:
+            return Wrapper()
+        gcc = need("gcc", package="gcc")
+        return Wrapper(f'#!/bin/sh\n# {compiler}\nexec {gcc} -std={language} "$@"\n')
+
+    def install(self, folder: Path) -> str:
+        """Write it; what to put before the PATH."""
+        if not self.text:
+            return ""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "gcc"
+        if not path.exists() or path.read_text() != self.text:
+            path.write_text(self.text)
+            path.chmod(0o755)
+        return f"{folder}:"
+
+
+@dataclass(frozen=True)
 class Kbuild:
     """One source and object tree, and everything that make is to know."""
 
@@ -73,6 +102,9 @@ class Kbuild:
     key: str
     jobs: int
     ccache_dir: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables on make's command line, the same when configuring and compiling."""
+    wrapper: Wrapper = Wrapper()
 
     def identity(self) -> dict[str, str]:
         """What the kernel says about its making. All of it is fixed by the inputs.
@@ -89,9 +121,10 @@ class Kbuild:
 
     def environment(self) -> dict[str, str]:
         """A clean environment: an inherited MAKEFLAGS, ARCH or KCFLAGS would be an unseen input."""
-        kept = ("PATH", "HOME", "TMPDIR")
+        kept = ("HOME", "TMPDIR")
+        path = self.wrapper.install(self.obj / ".wrapper") + os.environ.get("PATH", os.defpath)
         return {
-            **{key: os.environ[key] for key in kept if key in os.environ},
+            **{key: os.environ[key] for key in kept if key in os.environ}, "PATH": path,
             "LC_ALL": "C", "PYTHONUNBUFFERED": "1",
             "XDG_CONFIG_HOME": str(self.obj / ".no-config"),  # the user's tuxmake defaults
             "CCACHE_DIR": str(self.ccache_dir), "CCACHE_NOHASHDIR": "true",
@@ -101,9 +134,13 @@ class Kbuild:
             **self.identity(),
         }
 
-    def configure(self, requested: Mapping[str, str], stamp: str, progress: Progress) -> str:
+    def configure(
+        self, requested: Mapping[str, str], optional: Collection[str], stamp: str,
+        progress: Progress,
+    ) -> str:
         """Make ``obj/.config`` from tinyconfig and the requested symbols; its text.
 
+        The tree need not have those of ``optional``.
         ``stamp`` names all inputs: nothing is done when they are those of last time.
         A .config that would not change is not touched, or make would look at
         everything again. Raises :class:`UserError` when Kconfig drops a symbol and
@@ -116,11 +153,12 @@ class Kbuild:
                 return config.read_text()
         new = self.obj / ".config.harness"
         with progress.task("configuring"):
-            self._make_config("tinyconfig", new)
+            with _nothing_to_start_from(config):
+                self._make_config("tinyconfig", new)
             new.write_text(kconfig.overlay(new.read_text(), requested))
             self._make_config("olddefconfig", new)
         text = new.read_text()
-        missing = kconfig.unmet(requested, kconfig.parse_config(text))
+        missing = kconfig.unmet(requested, kconfig.parse_config(text), optional)
         if missing:
             raise kconfig.explain_unmet(missing, self.src)
         if not config.exists() or config.read_text() != text:
@@ -133,7 +171,7 @@ class Kbuild:
     def _make_config(self, target: str, config: Path) -> None:
         code = run_logged(
             ["make", "--no-print-directory", "-C", str(self.src), f"O={self.obj}",
-             *_assignments(), target],
+             *self.assignments(), target],
             self.log, env={**self.environment(), "KCONFIG_CONFIG": str(config)},
             deadline=Deadline(CONFIG_LIMIT),
         )
@@ -186,7 +224,11 @@ class Kbuild:
             argv += ["--wrapper", "ccache"]
         for name, value in self.identity().items():
             argv += ["--environment", f"{name}={value}"]
-        return [*argv, "config", *_assignments()]
+        return [*argv, "config", *self.assignments()]
+
+    def assignments(self) -> list[str]:
+        """The variables as words of a command line."""
+        return [f"{name}={value}" for name, value in self.variables.items()]
 
     def release(self) -> str:
         """The kernel release that was built, such as 6.1.176."""
@@ -204,8 +246,24 @@ class Kbuild:
         )
 
 
-def _assignments() -> list[str]:
-    return [f"{name}={value}" for name, value in MAKE_VARIABLES.items()]
+@contextlib.contextmanager
+def _nothing_to_start_from(config: Path) -> Iterator[None]:
+    """Have ``config`` empty for a while; then it is back, as old as it was.
+
+    Older kernels (6.1 does, 7.3 does not) merge tiny.config into ``.config`` whatever
+    KCONFIG_CONFIG says: what an earlier build in the same tree was configured with would
+    stay, and 5.15 fails where there is none.
+    """
+    kept = config.with_name(f"{config.name}.kept")
+    if config.exists():
+        config.replace(kept)
+    config.touch()
+    try:
+        yield
+    finally:
+        config.unlink(missing_ok=True)
+        if kept.exists():
+            kept.replace(config)
 
 
 def _status(status_file: Path) -> str:

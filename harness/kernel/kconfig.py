@@ -7,14 +7,17 @@ requested symbol that is not in the final .config is an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.config import nearest
 from harness.core.errors import UserError
+from harness.core.versions import Range, Version
 
 SETTING = re.compile(r'CONFIG_(\w+)=("(?:[^"\\]|\\.)*"|[^\s#"]+)\s*(?:#.*)?$')
+RANGE = re.compile(r"#\s*\[\s*([<>][^\]]*)\]")
+OPTIONAL = re.compile(r"#\s*\[optional\]")
 UNSET = re.compile(r"#\s*CONFIG_(\w+) is not set\s*(?:#.*)?$")
 MAX_LISTED = 12
 
@@ -25,30 +28,46 @@ class Fragment:
 
     name: str
     symbols: dict[str, str]
+    skipped: tuple[str, ...] = ()
+    """Symbols whose range of kernels the tree is outside of."""
+    optional: frozenset[str] = frozenset()
+    """Symbols that the tree need not have; if it has them, they must have their value."""
 
 
-def parse_fragment(text: str, name: str) -> Fragment:
+def parse_fragment(text: str, name: str, version: Version | None = None) -> Fragment:
     """Read ``CONFIG_X=value  # reason`` and ``# CONFIG_X is not set`` lines.
+
+    A reason that starts with a range, as in ``# [< 6.10] why``, makes the line hold for
+    kernels in that range only; without ``version`` every line holds. ``# [optional] why``
+    is for a symbol that came by way of stable trees, so that no range tells who has it.
 
     Raises :class:`UserError` for any line that is neither, nor comment, nor blank.
     """
     symbols: dict[str, str] = {}
+    skipped, optional = [], set()
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
-        if match := SETTING.match(line):
-            symbols[match[1]] = match[2]
-        elif match := UNSET.match(line):
-            symbols[match[1]] = "n"
+        if match := SETTING.match(line) or UNSET.match(line):
+            limits = RANGE.search(line)
+            holds = Range.parse(limits[1] if limits else "", f"{name}, line {number}").holds
+            if version is not None and not holds(version):
+                skipped.append(match[1])
+            else:
+                symbols[match[1]] = match[2] if match.re is SETTING else "n"
+                if OPTIONAL.search(line):
+                    optional.add(match[1])
         elif line and not line.startswith("#"):
             raise UserError(
                 f"{name}, line {number}: '{line}' is no config setting",
                 hint="write CONFIG_NAME=value",
             )
-    return Fragment(name, symbols)
+    return Fragment(name, symbols, tuple(skipped), frozenset(optional))
 
 
-def load_fragments(directory: Path, names: Iterable[str]) -> list[Fragment]:
-    """The fragments ``directory/NAME.config``, in order.
+def load_fragments(
+    directory: Path, names: Iterable[str], version: Version | None = None
+) -> list[Fragment]:
+    """The fragments ``directory/NAME.config``, in order, as they hold for a kernel version.
 
     Raises :class:`UserError` for one that does not exist.
     """
@@ -56,7 +75,7 @@ def load_fragments(directory: Path, names: Iterable[str]) -> list[Fragment]:
     for name in names:
         path = directory / f"{name}.config"
         try:
-            fragments.append(parse_fragment(path.read_text(), str(path)))
+            fragments.append(parse_fragment(path.read_text(), str(path), version))
         except OSError as error:
             known = [other.stem for other in directory.glob("*.config")]
             raise UserError(
@@ -108,11 +127,17 @@ def overlay(start: str, requested: Mapping[str, str]) -> str:
     return render({**kept, **requested})
 
 
-def unmet(requested: Mapping[str, str], final: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Symbols whose value in the final .config is not the requested: (requested, got)."""
+def unmet(
+    requested: Mapping[str, str], final: Mapping[str, str], optional: Collection[str] = ()
+) -> dict[str, tuple[str, str]]:
+    """Symbols whose value in the final .config is not the requested: (requested, got).
+
+    One of ``optional`` may be absent: neither set nor said to be not set.
+    """
     return {
         name: (value, final.get(name, "n"))
-        for name, value in requested.items() if final.get(name, "n") != value
+        for name, value in requested.items()
+        if final.get(name, "n") != value and not (name in optional and name not in final)
     }
 
 

@@ -22,7 +22,7 @@ def write(directory: Path, series: Series | None, source: Source, make: kbuild.K
     exports = "".join(
         f"export {name}={shlex.quote(value)}\n" for name, value in make.identity().items()
     )
-    variables = " ".join(f"{k}={shlex.quote(v)}" for k, v in kbuild.MAKE_VARIABLES.items())
+    variables = " ".join(f"{k}={shlex.quote(v)}" for k, v in make.variables.items())
     applied = "".join(
         f'git apply -p1 --whitespace=nowarn "$here/patches/{name}"\n' for name in names
     )
@@ -35,7 +35,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "${{1:?usage: reproducer.sh TREE}}"
 export GIT_CEILING_DIRECTORIES="$(dirname "$PWD")"
-{applied}{exports}mkdir -p obj
+{applied}{exports}{_wrapper(make)}mkdir -p obj
 cp "$here/config" obj/.config
 make O="$PWD/obj" {variables} olddefconfig
 cmp "$here/config" obj/.config
@@ -45,8 +45,21 @@ cmp "$here/bzImage" obj/arch/x86/boot/bzImage && echo "same kernel, bit for bit"
     script.chmod(0o755)
 
 
+def _wrapper(make: kbuild.Kbuild) -> str:
+    """The lines that put the compiler's wrapper on the PATH; none without one."""
+    if not make.wrapper.text:
+        return ""
+    return (f"mkdir -p obj/.wrapper\nprintf %s {shlex.quote(make.wrapper.text)} >obj/.wrapper/gcc\n"
+            'chmod +x obj/.wrapper/gcc\nexport PATH="$PWD/obj/.wrapper:$PATH"\n')
+
+
 def _comment(source: Source) -> str:
-    if source.origin["kind"] == "debian":
-        return (f"{source.origin['package']} {source.version} of Debian {source.origin['suite']}, "
+    origin = source.origin
+    if origin["kind"] == "debian":
+        return (f"{origin['package']} {source.version} of Debian {origin['suite']}, "
                 f"package sha256 {source.digest}")
+    if origin["kind"] == "git":
+        return f"commit {origin['commit']} ({origin['ref']}) of {origin['url']}"
+    if origin["kind"] == "tarball":
+        return f"tarball {Path(origin['url']).name}, sha256 {origin['sha256']}"
     return f"a local tree of version {source.version}, listing digest {source.digest}"

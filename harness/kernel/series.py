@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from harness.core import digest
 from harness.core.errors import UserError
 from harness.core.proc import need
 from harness.core.progress import Progress
+from harness.kernel import plumbing
 
 SERIES_FILE = "series"
 
@@ -26,23 +26,37 @@ class Patch:
     sha256: str
     subject: str
     files: tuple[str, ...]
+    kind: str = "series"
+    """Why it is applied: ``series``, ``compat`` for one that makes an old tree build, or
+    ``extra`` for one that a variant names itself."""
+
+    def record(self) -> dict[str, str]:
+        """For build.json and run.json; without a ``kind`` it is one of the series.
+
+        Records of the same build, older and newer, are compared as they are.
+        """
+        common = {"name": self.name, "sha256": self.sha256, "subject": self.subject}
+        return common if self.kind == "series" else {**common, "kind": self.kind}
 
 
 @dataclass(frozen=True)
 class Series:
-    """The patches of a directory, in the order of its ``series`` file."""
+    """Patches in the order in which they are applied; ``directory`` holds the series' own."""
 
     directory: Path
     patches: list[Patch]
+    origin: dict[str, Any] = field(default_factory=dict)
+    """Provenance of a series that is not a directory of the checkout."""
+
+    @property
+    def changing(self) -> list[Patch]:
+        """The patches that make the variant what it is: all but those of compat."""
+        return [patch for patch in self.patches if patch.kind != "compat"]
 
     @property
     def files(self) -> set[str]:
         """Every file the series touches."""
         return {name for patch in self.patches for name in patch.files}
-
-    def prefix(self, count: int) -> Series:
-        """The first ``count`` patches."""
-        return Series(self.directory, self.patches[:count])
 
 
 def load_series(directory: Path) -> Series:
@@ -63,15 +77,23 @@ def load_series(directory: Path) -> Series:
         raise UserError(
             f"series {directory} is empty", hint="measure the base alone with --variants before"
         )
-    return Series(directory, [_load_patch(directory, name, listing) for name in names])
+    return Series(directory, [_load_patch(directory, name, str(listing)) for name in names])
 
 
-def _load_patch(directory: Path, name: str, listing: Path) -> Patch:
+def load_patches(root: Path, names: list[str], owner: str, kind: str) -> list[Patch]:
+    """The patch files that ``owner`` names, relative to ``root``.
+
+    Raises :class:`UserError` for one that is missing or no patch.
+    """
+    return [replace(_load_patch(root, name, owner), kind=kind) for name in names]
+
+
+def _load_patch(directory: Path, name: str, owner: str) -> Patch:
     path = directory / name
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{listing} names {name}: {error.strerror}") from error
+        raise UserError(f"{owner} names {name}: {error.strerror}") from error
     text = data.decode(errors="surrogateescape")
     files = touched_files(text)
     if not files:
@@ -155,17 +177,7 @@ def _git_apply(git: str, scratch: Path, patch: Patch) -> str:
 
 
 def _git(git: str, scratch: Path, arguments: list[str]) -> tuple[int, str]:
-    """`git apply` outside of any repository: inside one it would skip foreign paths silently."""
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
-        "GIT_CEILING_DIRECTORIES": str(scratch.parent.resolve()), "LC_ALL": "C",
-        "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
-    }
-    done = subprocess.run(
-        [git, "apply", "-p1", "--whitespace=nowarn", *arguments], cwd=scratch, env=environment,
-        capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, done.stdout + done.stderr
+    return plumbing.run([git, "apply", "-p1", "--whitespace=nowarn", *arguments], scratch)
 
 
 def _why(output: str) -> str:

@@ -1,20 +1,20 @@
-"""The pristine source tree of a base: Debian's, or a directory of the user's."""
+"""The pristine source tree of a base: fetched and kept, or a directory of the user's."""
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.core import digest
-from harness.core.config import Base, Project
-from harness.core.errors import InfrastructureError, UserError
-from harness.core.proc import need, run_logged, tail
+from harness.core.config import Project
 from harness.core.progress import Progress
-from harness.core.workspace import Workspace, require_space
-from harness.kernel import debian, treedigest
-from harness.kernel.mirror import resolve_mirror, security_mirror
+from harness.core.tables import Base
+from harness.core.workspace import Workspace, explain_full_disk, require_space
+from harness.kernel import debiantree, gittree, tarball, treedigest
+from harness.kernel.tree import Fetched, Job, Wanted, check_kernel_tree
 
 UNPACKED_SPACE = 3 * 2**30  # the package, the tarball inside it and 80,000 files
 
@@ -37,48 +37,49 @@ class Source:
 
 def get_source(
     workspace: Workspace, project: Project, base_name: str, *, source_dir: Path | None = None,
-    mirror: str | None = None, progress: Progress | None = None, refresh: bool = False,
-    keyring: Path = debian.KEYRING,
+    wanted: Wanted | None = None, progress: Progress | None = None, refresh: bool = False,
 ) -> Source:
-    """The tree of a base, downloaded and unpacked if it is not there yet.
+    """The tree of a base, fetched if it is not there yet.
 
-    Raises :class:`UserError` for a directory that is no kernel tree and for what
-    :func:`harness.kernel.debian.fetch_package` raises.
+    ``refresh`` asks again for what is not pinned, and keeps what is there when that is
+    what would be fetched. Raises :class:`UserError` for a directory that is no kernel
+    tree and for what the fetcher of the base's kind raises.
     """
-    progress = progress or Progress(-1)
+    progress, wanted = progress or Progress(-1), wanted or Wanted()
     base = project.base(base_name)
-    if (found := find_source(workspace, project, base_name, source_dir=source_dir)) and (
-        not refresh or found.files is not None
-    ):
+    found = find_source(workspace, project, base_name, source_dir=source_dir)
+    if found and (not refresh or found.files is not None):
         return found
-    _check_debian(base, base_name)
-    name = f"source-{base.suite}-{base.package}"
-    with workspace.lock(name, on_wait=lambda: progress.say(
-        f"another harness is fetching {base.package}; waiting for it"
+    with workspace.lock(_state_name(base), on_wait=lambda: progress.say(
+        f"another harness is fetching {base_name}; waiting for it"
     )):
         # Somebody else may have fetched it while we waited.
-        if not refresh and (found := find_source(workspace, project, base_name)):
+        found = find_source(workspace, project, base_name)
+        if found and not refresh:
             return found
-        chosen = resolve_mirror(project.config.mirror, mirror)
-        progress.detail(f"mirror {chosen.url} (from {chosen.origin})")
         require_space(workspace.root, UNPACKED_SPACE, f"the source of {base_name}")
-        package = debian.fetch_package(
-            base.package, suite=base.suite, mirror=chosen.url, version=base.version,
-            into=workspace.dir("downloads"), keyring=keyring, progress=progress,
-            security=security_mirror(chosen, project.config.security_mirror) if base.security
-            else "",
-        )
-        return _publish(workspace, base, base_name, package, progress)
+        wanted = replace(wanted, have=found.digest if found else "")
+        with explain_full_disk(workspace.root), tempfile.TemporaryDirectory(
+            prefix=".fetch.", dir=workspace.dir("sources")
+        ) as scratch:
+            fetched = FETCHERS[base.kind](Job(project, base_name, wanted, Path(scratch), progress))
+            if fetched is None:
+                assert found is not None
+                return found
+            return _publish(workspace, base, base_name, fetched, progress)
+
+
+FETCHERS: dict[str, Callable[[Job], Fetched | None]] = {
+    "debian": debiantree.fetch, "git": gittree.fetch, "tarball": tarball.fetch,
+}
 
 
 def find_source(
     workspace: Workspace, project: Project, base_name: str, *, source_dir: Path | None = None
 ) -> Source | None:
-    """The same without any download: None when a Debian tree is not there yet."""
+    """The same without any download: None when the tree is not there yet."""
     base = project.base(base_name)
     if source_dir is None and base.kind == "dir":
-        if not base.path:
-            raise UserError(f"base '{base_name}' has no `path`", hint="see harness.toml")
         source_dir = project.root / Path(base.path).expanduser()
     if source_dir is not None:
         return _user_tree(workspace, base_name, source_dir)
@@ -91,58 +92,31 @@ def find_source(
     )
 
 
-def _check_debian(base: Base, name: str) -> None:
-    for key in ("suite", "package"):
-        if not getattr(base, key):
-            raise UserError(f"base '{name}' has no `{key}`", hint="see harness.toml")
-
-
 def _state_name(base: Base) -> str:
-    return f"source-{digest.key([base.suite, base.package, base.version, base.security])}"
+    """Names what harness.toml says of a source: another package or commit is another source."""
+    words: list[object] = [base.suite, base.package, base.version, base.security]
+    if base.kind == "git":
+        words = ["git", base.ref, base.commit, [] if base.commit else base.urls]
+    elif base.kind == "tarball":
+        words = ["tarball", base.sha256, [] if base.sha256 else base.urls]
+    return f"source-{digest.key(words)}"
 
 
 def _publish(
-    workspace: Workspace, base: Base, base_name: str, package: debian.Package, progress: Progress
+    workspace: Workspace, base: Base, base_name: str, fetched: Fetched, progress: Progress
 ) -> Source:
-    """Unpack a linux-source package below sources/ and remember it."""
-    directory = f"{package.name}_{package.version.replace(':', '%3a')}-{package.sha256[:12]}"
-    origin = {
-        "kind": "debian", "package": package.name, "version": package.version,
-        "suite": package.suite, "mirror": package.mirror, "sha256": package.sha256,
-    }
-    if workspace.published("sources", directory) is None:
-        title = f"unpacking {package.name} {package.version}"
-        with progress.task(title), workspace.publish("sources", directory) as staging:
-            _unpack(package, staging)
-    package.path.unlink(missing_ok=True)  # verified, unpacked: 140 MB for nothing
+    """Put a fetched source below sources/ and remember it."""
+    if workspace.published("sources", fetched.directory) is None:
+        with progress.task(f"unpacking {fetched.directory}"), workspace.publish(
+            "sources", fetched.directory
+        ) as staging:
+            fetched.unpack(staging)
     workspace.write_state(_state_name(base), {
-        "directory": directory, "version": package.version, "digest": package.sha256,
-        "origin": origin,
+        "directory": fetched.directory, "version": fetched.version, "digest": fetched.digest,
+        "origin": fetched.origin,
     })
-    tree = workspace.root / "sources" / directory / "tree"
-    return Source(base_name, tree, package.version, package.sha256, origin)
-
-
-def _unpack(package: debian.Package, staging: Path) -> None:
-    """Package -> tarball -> ``staging/tree``."""
-    log = staging / "unpack.log"
-    _step([need("dpkg-deb", package="dpkg"), "-x", str(package.path), str(staging / "deb")], log)
-    tarballs = sorted(staging.glob("deb/usr/src/*.tar.*"))
-    if not tarballs:
-        raise UserError(
-            f"{package.name} holds no source tarball", hint="is it a linux-source package?"
-        )
-    need("xz", package="xz-utils")
-    (staging / "tree").mkdir()
-    _step(["tar", "-C", str(staging / "tree"), "--strip-components=1", "--no-same-owner",
-           "-xf", str(tarballs[0])], log)
-    shutil.rmtree(staging / "deb")
-    check_kernel_tree(staging / "tree")
-
-
-def _step(argv: list[str], log: Path) -> None:
-    if run_logged(argv, log):
-        raise InfrastructureError(f"{Path(argv[0]).name} failed", excerpt=tail(log, 5))
+    tree = workspace.root / "sources" / fetched.directory / "tree"
+    return Source(base_name, tree, fetched.version, fetched.digest, fetched.origin)
 
 
 def _user_tree(workspace: Workspace, base_name: str, directory: Path) -> Source:
@@ -151,22 +125,3 @@ def _user_tree(workspace: Workspace, base_name: str, directory: Path) -> Source:
     files, tree_digest = treedigest.listing(workspace, path)
     origin = {"kind": "dir", "path": str(path), "digest": tree_digest}
     return Source(base_name, path, version, tree_digest, origin, files)
-
-
-def check_kernel_tree(path: Path) -> str:
-    """The version of the kernel tree at ``path``; :class:`UserError` if it is none."""
-    try:
-        lines = (path / "Makefile").read_text(errors="replace").splitlines()[:20]
-    except OSError:
-        lines = []
-    words: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition("=")
-        words[name.strip()] = value.strip()
-    if "PATCHLEVEL" not in words or not all((path / f).is_file() for f in ("Kconfig", "Kbuild")):
-        raise UserError(
-            f"{path} is not a kernel source tree",
-            hint="--source DIR wants the directory with the kernel's Makefile, Kconfig and Kbuild",
-        )
-    numbers = [words.get(key, "") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
-    return ".".join(filter(None, numbers)) + words.get("EXTRAVERSION", "")

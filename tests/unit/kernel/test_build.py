@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.core.config import Project
+from harness.core.config import Project, load
 from harness.core.errors import InfrastructureError, UserError
 from harness.core.workspace import Workspace
 from harness.kernel import kbuild
@@ -46,7 +47,7 @@ def spawn_build(project: Project, workspace: Workspace, variant: str) -> subproc
     )
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "nothing happened"
@@ -67,6 +68,65 @@ def test_build_holds_artefacts_and_explains_itself(
     assert metadata["patches"] == []
     assert "gcc" in metadata["compiler"].lower()
     assert build.key.encode() in build.bzimage.read_bytes(), "the kernel does not name its build"
+
+
+@pytest.fixture
+def canary(project: Project, write_series: Series, memory_patch: MakePatch) -> Project:
+    """`after`, and two variants on top of it that share its work tree."""
+    write_series(one=memory_patch("address + 1", "address + 2"))
+    tests = project.root / "tests"
+    tests.mkdir()
+    for name, new in (("canary", "ret < -1"), ("mutant", "ret < -2")):
+        (tests / f"{name}.patch").write_text(memory_patch("ret < 0", new))
+    toml = project.root / "harness.toml"
+    toml.write_text(toml.read_text() + "".join(
+        f'[variants.{name}]\nextends = "after"\npatches = ["tests/{name}.patch"]\n'
+        'tree = "after"\n' for name in ("canary", "mutant")
+    ))
+    return load(project.root)
+
+
+def test_extra_patches_are_inputs_and_recorded(workspace: Workspace, canary: Project) -> None:
+    one, two = (build_variant(workspace, canary, name) for name in ("after", "canary"))
+    assert one.key != two.key
+    assert [(p["name"], p.get("kind")) for p in two.metadata["patches"]] == [
+        ("one.patch", None), ("tests/canary.patch", "extra"),
+    ]
+    assert all(len(p["sha256"]) == 64 for p in two.metadata["patches"])
+    text = (workspace.root / plan_build(workspace, canary, "canary").slot / "src/mm/memory.c")
+    assert "address + 2" in text.read_text() and "ret < -1" in text.read_text()
+    assert (two.directory / "patches/0002-canary.patch").exists()
+    patch = canary.root / "tests/canary.patch"
+    patch.write_text(patch.read_text().replace("ret < -1", "ret < -7"))
+    assert build_variant(workspace, canary, "canary").key != two.key
+
+
+def test_variants_that_share_a_tree_compile_what_differs(
+    workspace: Workspace, canary: Project
+) -> None:
+    after = build_variant(workspace, canary, "after")
+    slots = {plan_build(workspace, canary, n).slot for n in ("after", "canary", "mutant")}
+    assert len(slots) == 1
+    for name in ("canary", "mutant", "after"):
+        build = build_variant(workspace, canary, name)
+        if name != "after":
+            assert compiled(build) == ["init/version.o", "mm/memory.o"]
+    again = build_variant(workspace, canary, "after")
+    assert again == after, "the shared tree must not change what is in the cache"
+    shutil.rmtree(after.directory)
+    rebuilt = build_variant(workspace, canary, "after")
+    assert compiled(rebuilt) == ["init/version.o", "mm/memory.o"]
+    assert rebuilt.key == after.key
+
+
+def test_extra_patch_is_exact_or_refused(workspace: Workspace, canary: Project) -> None:
+    patch = canary.root / "tests/canary.patch"
+    patch.write_text(patch.read_text().replace("@@\n \tint ret;", "@@\n \tint other;"))
+    with pytest.raises(UserError, match=r"tests/canary\.patch does not apply.*fuzz"):
+        build_variant(workspace, canary, "canary")
+    patch.unlink()
+    with pytest.raises(UserError, match=r"variant canary names tests/canary\.patch: No such file"):
+        build_variant(workspace, canary, "canary")
 
 
 def test_second_call_builds_nothing(workspace: Workspace, project: Project) -> None:
@@ -149,6 +209,7 @@ def test_changed_fragment_is_another_build(workspace: Workspace, project: Projec
     assert second.key != first.key
     assert "CONFIG_FREE_USER_PTE=y" in second.config.read_text()
     assert "CONFIG_NR_CPUS=1" in second.config.read_text(), "a symbol of last time stuck"
+    assert not list((workspace.root / "work").rglob(".config.*")), "a file was left behind"
 
 
 def test_comment_in_a_fragment_is_not_an_input(workspace: Workspace, project: Project) -> None:
@@ -223,11 +284,12 @@ def test_unknown_variant_and_fragment(workspace: Workspace, project: Project) ->
 
 
 @pytest.fixture
-def gate(project: Project, tmp_path: Path) -> Path:
+def gate(project: Project, tmp_path: Path) -> Iterator[Path]:
     """While this file exists, compiling mm/memory.o leaves half an object and waits."""
     path = tmp_path / "gate"
     (project.root / "linux/.gate").write_text(f"{path}\n")
-    return path
+    yield path
+    path.unlink(missing_ok=True)  # a failed test must not leave somebody waiting
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -243,7 +305,7 @@ def test_killed_build_is_repaired_and_leaves_no_process(
     half = next((workspace.root / "work").glob("*/after/src/.obj")) / "mm/memory.o"
     wait_for(lambda: half.exists() and half.read_bytes() == b"half\n")
     process.send_signal(number)
-    process.wait(20)
+    process.wait(60)
 
     def running() -> str:
         return subprocess.run(
@@ -275,7 +337,7 @@ def test_concurrent_builds_make_it_once(
     one, two = (spawn_build(project, workspace, "before") for _ in range(2))
     wait_for(lambda: list((workspace.root / "work").glob("*/before/src/.obj/mm/memory.o")))
     gate.unlink()
-    keys = {process.communicate(timeout=60)[0] for process in (one, two)}
+    keys = {process.communicate(timeout=240)[0] for process in (one, two)}
     assert len(keys) == 1
     assert (one.returncode, two.returncode) == (0, 0)
     assert len(list((workspace.root / "builds").glob("[!.]*"))) == 1

@@ -24,6 +24,7 @@ from harness.core.workspace import Workspace
 from harness.kernel import debian
 from harness.kernel.mirror import choose_site, resolve_mirror
 from harness.kernel.source import find_source, get_source
+from harness.kernel.tree import Wanted
 
 FAKE_LINUX = Path(__file__).parents[2] / "fakelinux"
 PACKAGE = "linux-source-6.1"
@@ -56,14 +57,14 @@ class Repository:
              "loopback", "--passphrase", "", *arguments], check=True, capture_output=True,
         )
 
-    def index(self) -> None:
+    def index(self, version: str = "6.1.999-1") -> None:
         """Write Packages and a signed InRelease for what the pool holds."""
         suite = self.root / "dists/bookworm"
         packages = suite / "main/binary-amd64/Packages.gz"
         packages.parent.mkdir(parents=True, exist_ok=True)
         data = self.deb.read_bytes()
         plain = (
-            f"Package: {PACKAGE}\nVersion: 6.1.999-1\nArchitecture: all\nMaintainer: x\n"
+            f"Package: {PACKAGE}\nVersion: {version}\nArchitecture: all\nMaintainer: x\n"
             f"Filename: pool/{self.deb.name}\nSize: {len(data)}\n"
             f"SHA256: {hashlib.sha256(data).hexdigest()}\nDescription: x\n\n"
         ).encode()
@@ -138,9 +139,11 @@ def repository(made: Repository, tmp_path: Path) -> Iterator[Repository]:
 
 def fetch(repository: Repository, into: Path, **changes: str) -> debian.Package:
     arguments = {"suite": "bookworm", "mirror": repository.url, "version": "", **changes}
-    return debian.fetch_package(
+    package = debian.fetch_package(
         arguments.pop("name", PACKAGE), into=into, keyring=repository.keyring, **arguments
     )
+    assert package is not None
+    return package
 
 
 def fails(
@@ -239,16 +242,47 @@ def test_source_is_found_again_without_network(
         "bases": {"b": {"kind": "debian", "suite": "bookworm", "package": PACKAGE}},
     }, "test"))
     assert find_source(workspace, project, "b") is None
-    source = get_source(workspace, project, "b", keyring=repository.keyring)
+    wanted = Wanted(keyring=repository.keyring)
+    source = get_source(workspace, project, "b", wanted=wanted)
     assert (source.path / "mm/memory.c").is_file()
     assert source.version == "6.1.999-1"
     assert source.origin["mirror"] == repository.url
     shutil.rmtree(repository.root / "dists")
-    assert get_source(workspace, project, "b", keyring=repository.keyring) == source
+    assert get_source(workspace, project, "b", wanted=wanted) == source
     with pytest.raises(UserError, match="no suite"):
-        get_source(workspace, project, "b", keyring=repository.keyring, refresh=True)
-    assert get_source(workspace, project, "b", keyring=repository.keyring) == source
-    assert not list((workspace.root / "downloads").iterdir())
+        get_source(workspace, project, "b", wanted=wanted, refresh=True)
+    assert get_source(workspace, project, "b", wanted=wanted) == source
+    assert [path.name for path in (workspace.root / "sources").iterdir()] == [
+        source.path.parent.name
+    ], "something was left behind"
+
+
+@needs_tools
+def test_refresh_takes_what_the_mirror_has_now(
+    repository: Repository, workspace: Workspace, tmp_path: Path
+) -> None:
+    project = Project(tmp_path, parse({
+        "mirror": repository.url, "variants": {}, "defaults": {"base": "b"},
+        "bases": {"b": {"kind": "debian", "suite": "bookworm", "package": PACKAGE}},
+    }, "test"))
+    wanted = Wanted(keyring=repository.keyring)
+    first = get_source(workspace, project, "b", wanted=wanted)
+    package = repository.deb.rename(repository.root / "pool/away")
+    again = get_source(workspace, project, "b", wanted=wanted, refresh=True)
+    assert again == first, "the same package was downloaded once more"
+    newer = tmp_path / "newer"
+    subprocess.run(["dpkg-deb", "-R", str(package), str(newer)], check=True)
+    control = newer / "DEBIAN/control"
+    control.write_text(control.read_text().replace("6.1.999-1", "6.1.1000-1"))
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-b", str(newer), str(repository.root / "pool")],
+        check=True, capture_output=True,
+    )
+    repository.index("6.1.1000-1")
+    assert get_source(workspace, project, "b", wanted=wanted) == first
+    second = get_source(workspace, project, "b", wanted=wanted, refresh=True)
+    assert second.version == "6.1.1000-1"
+    assert get_source(workspace, project, "b", wanted=wanted) == second
 
 
 def test_mirror_order() -> None:

@@ -28,7 +28,7 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def source(workspace: Workspace, project: Project) -> Source:
-    return get_source(workspace, project, "fake", source_dir=None, mirror=None, progress=QUIET)
+    return get_source(workspace, project, "fake", progress=QUIET)
 
 
 @pytest.fixture
