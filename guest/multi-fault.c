@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #define MAX_THREADS 256
+#define MAX_NOTED_ROUNDS 4096		/* what one line of output can carry */
 
 struct thread {
 	pthread_t id;
@@ -56,6 +57,7 @@ static bool independent;
 
 static pthread_barrier_t barrier;
 static uint64_t start_ns;
+static uint64_t *round_end_ns;		/* NULL: rounds are not noted */
 static bool stop;			/* written between barriers only */
 
 static void touch(char *region)
@@ -100,6 +102,13 @@ static void letter_round(struct thread *t, bool counted)
 	pthread_barrier_wait(&barrier);
 }
 
+/* When each counted round of a fixed number ended, by the dropper's clock. */
+static void note_round(const struct thread *t)
+{
+	if (!t->nth && round_end_ns)
+		round_end_ns[t->rounds] = now_ns();
+}
+
 static void *run(void *arg)
 {
 	struct thread *t = arg;
@@ -129,11 +138,25 @@ static void *run(void *arg)
 	} else {
 		do {
 			letter_round(t, true);
+			note_round(t);
 			t->rounds++;
 		} while (!stop);
 	}
 	t->end_ns = now_ns();
 	return NULL;
+}
+
+static void print_rounds(uint64_t rounds)
+{
+	uint64_t i, last = start_ns;
+
+	printf(",\"round_ns\":[");
+	for (i = 0; i < rounds; i++) {
+		printf("%s%llu", i ? "," : "",
+		       (unsigned long long)(round_end_ns[i] - last));
+		last = round_end_ns[i];
+	}
+	printf("]");
 }
 
 static void report(void)
@@ -154,7 +177,7 @@ static void report(void)
 			end_ns = t->end_ns;
 	}
 	getrusage(RUSAGE_SELF, &usage);
-	printf("{\"program\":\"multi-fault\",\"threads\":%u,\"mode\":\"%s\",\"rounds\":%llu,\"rounds_max\":%llu,\"warmup\":%llu,\"faults\":%llu,\"elapsed_ns\":%llu,\"region\":%zu,\"align\":%zu,\"page_size\":%lu,\"cpus\":%ld,\"minor_faults\":%ld,\"major_faults\":%ld,\"thp\":\"%s\"}\n",
+	printf("{\"program\":\"multi-fault\",\"threads\":%u,\"mode\":\"%s\",\"rounds\":%llu,\"rounds_max\":%llu,\"warmup\":%llu,\"faults\":%llu,\"elapsed_ns\":%llu,\"region\":%zu,\"align\":%zu,\"page_size\":%lu,\"cpus\":%ld,\"minor_faults\":%ld,\"major_faults\":%ld,\"thp\":\"%s\"",
 	       nr_threads, independent ? "independent" : "letter",
 	       (unsigned long long)rounds, (unsigned long long)most,
 	       (unsigned long long)warmup_rounds,
@@ -162,6 +185,9 @@ static void report(void)
 	       (unsigned long long)(end_ns - start_ns),
 	       region_size, alignment, PAGE_SIZE, sysconf(_SC_NPROCESSORS_ONLN),
 	       usage.ru_minflt, usage.ru_majflt, thp_enabled());
+	if (round_end_ns)
+		print_rounds(rounds);
+	puts("}");
 	if (fflush(stdout))
 		die_errno("standard output");
 }
@@ -252,6 +278,13 @@ int main(int argc, char **argv)
 	stride = round_up(region_size, alignment);
 	base = map_aligned(stride * nr_threads, alignment,
 			   alignment < PMD_SIZE ? alignment : 0);
+	if (max_rounds && !independent && max_rounds <= MAX_NOTED_ROUNDS) {
+		round_end_ns = calloc(max_rounds, sizeof(*round_end_ns));
+		if (!round_end_ns)
+			die_errno("calloc");
+		/* No fault of our own while the clock runs. */
+		memset(round_end_ns, 1, max_rounds * sizeof(*round_end_ns));
+	}
 	pthread_barrier_init(&barrier, NULL, nr_threads);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 256 << 10);

@@ -208,6 +208,30 @@ static bool swap_on_loop(void)
 	return swap_on();
 }
 
+/* Both fail with errno set and leave nothing behind. */
+static bool create_on_disk(size_t size)
+{
+	snprintf(swap_backing, sizeof(swap_backing), DISK_DIR "/guest-swap-%d", getpid());
+	strcpy(swap_path, swap_backing);
+	if (swap_format(swap_path, size) && swap_on())
+		return true;
+	unlink(swap_backing);
+	return false;
+}
+
+static bool create_in_memory(size_t size)
+{
+	int err;
+
+	snprintf(swap_backing, sizeof(swap_backing), "/tmp/guest-swap-%d", getpid());
+	if (swap_format(swap_backing, size) && swap_on_loop())
+		return true;
+	err = errno;
+	swap_destroy();
+	errno = err;
+	return false;
+}
+
 const char *swap_create(size_t size)
 {
 	static char reason[128];
@@ -216,19 +240,26 @@ const char *swap_create(size_t size)
 	if (geteuid())
 		return "a swap area needs root";
 	size = round_up(size, 64 << 10);
-	snprintf(swap_backing, sizeof(swap_backing), DISK_DIR "/guest-swap-%d", getpid());
-	strcpy(swap_path, swap_backing);
-	if (swap_format(swap_path, size) && swap_on())
+	if (create_on_disk(size))
 		return NULL;
 	err = errno;
-	unlink(swap_backing);
-
-	snprintf(swap_backing, sizeof(swap_backing), "/tmp/guest-swap-%d", getpid());
-	if (swap_format(swap_backing, size) && swap_on_loop())
+	if (create_in_memory(size))
 		return NULL;
 	snprintf(reason, sizeof(reason),
 		 "no swap area: in " DISK_DIR ": %s; on a loop device: %s",
 		 strerror(err), strerror(errno));
-	swap_destroy();
+	return reason;
+}
+
+const char *swap_create_in_memory(size_t size)
+{
+	static char reason[128];
+
+	if (geteuid())
+		return "a swap area needs root";
+	if (create_in_memory(round_up(size, 64 << 10)))
+		return NULL;
+	snprintf(reason, sizeof(reason), "no swap area on a loop device: %s",
+		 strerror(errno));
 	return reason;
 }

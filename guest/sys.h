@@ -31,6 +31,11 @@ long long read_number(const char *path);
  * called at any time, and is async-signal-safe).
  */
 const char *swap_create(size_t size);
+/*
+ * The same on a loop device over tmpfs only: no disk to wait for, so that a
+ * guest that counts instructions never sleeps through guest time.
+ */
+const char *swap_create_in_memory(size_t size);
 bool swap_on(void);
 bool swap_off(void);
 void swap_destroy(void);

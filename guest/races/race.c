@@ -21,6 +21,8 @@
 #define MAGIC		0xa5c3ULL
 #define FILL_GEN	0xffffffU
 #define MERGE_CLASSES	4
+#define GRACE		30	/* seconds in which something must get done */
+#define LAST_CHECKS	60	/* seconds that the checks at the end may take */
 
 /* A page's state. The owner's part is written by the owner alone. */
 struct page_state {
@@ -568,21 +570,27 @@ static long long page_tables(void)
 	return vmstat("nr_page_table_pages");
 }
 
+static uint64_t ops_done(void)
+{
+	uint64_t ops = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr_workers; i++)
+		ops += workers[i].ops;
+	return ops;
+}
+
 static void print_verdict(const char *verdict, const char *reason,
 			  unsigned int errors, long kept_kb, long leak_kb)
 {
 	static char line[1024];
-	uint64_t ops = 0;
-	unsigned int i;
 	int len;
 
-	for (i = 0; i < nr_workers; i++)
-		ops += workers[i].ops;
 	len = snprintf(line, sizeof(line),
 		       "{\"race\":\"%s\",\"seed\":%llu,\"seconds\":%u,\"threads\":%u,\"ops\":%llu,\"errors\":%u,\"kept_kb\":%ld,\"leak_kb\":%ld,\"page_tables_before\":%lld,\"page_tables_after\":%lld,",
 		       race.name, (unsigned long long)seed, seconds,
 		       race.flags & RACE_NO_OWNERS ? 0 : nr_owners,
-		       (unsigned long long)ops, errors, kept_kb, leak_kb,
+		       (unsigned long long)ops_done(), errors, kept_kb, leak_kb,
 		       start_tables, page_tables());
 	if (start_freed < 0)
 		len += snprintf(line + len, sizeof(line) - len, "\"pte_table_freed\":null,");
@@ -639,6 +647,21 @@ static void on_end(int sig)
 	_exit(1);
 }
 
+/*
+ * No worker has done a thing since the last look: a hang. A guest that shares
+ * its host with others may need many times its --seconds, and is none.
+ */
+static void on_alarm(int sig)
+{
+	static uint64_t seen;
+	uint64_t done = ops_done();
+
+	if (done == seen)
+		on_end(sig);
+	seen = done;
+	alarm(GRACE);
+}
+
 static void catch_signals(void)
 {
 	struct sigaction fault = {
@@ -646,14 +669,14 @@ static void catch_signals(void)
 		.sa_flags = SA_SIGINFO | SA_NODEFER,
 	};
 	struct sigaction end = { .sa_handler = on_end };
+	struct sigaction look = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 
 	sigaction(SIGSEGV, &fault, NULL);
 	sigaction(SIGBUS, &fault, NULL);
-	sigaction(SIGALRM, &end, NULL);
+	sigaction(SIGALRM, &look, NULL);
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGINT, &end, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	alarm(2 * seconds + 30);
 }
 
 static void *run_worker(void *arg)
@@ -729,9 +752,15 @@ static void run_all(pthread_t *id, char *memory)
 {
 	struct timespec end, now;
 	pthread_attr_t attr;
+	sigset_t alarms;
 	unsigned int i;
 	int err;
 
+	/* The workers' system calls are not to be interrupted by a look at them. */
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+	alarm(2 * seconds);
 	pthread_attr_init(&attr);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += seconds;
@@ -743,6 +772,7 @@ static void run_all(pthread_t *id, char *memory)
 			die_errno("pthread_create");
 		}
 	}
+	pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
 	do {
 		usleep(20000);
 		clock_gettime(CLOCK_MONOTONIC, &now);
@@ -751,6 +781,7 @@ static void run_all(pthread_t *id, char *memory)
 	atomic_store(&shared->stop, true);
 	for (i = 0; i < nr_workers; i++)
 		pthread_join(id[i], NULL);
+	alarm(LAST_CHECKS);
 }
 
 /* Every page once more by its owner's knowledge, now that all is quiet. */
@@ -818,7 +849,8 @@ static void usage(FILE *to)
 {
 	fprintf(to, "usage: race-%s [--seed N] [--seconds N] [--threads N]\n"
 		"  --seed N      of the threads' choices (default 1)\n"
-		"  --seconds N   how long (default 10); after twice that and 30 s: a hang\n"
+		"  --seconds N   how long (default 10); beyond twice that, 30 s in which no thread\n"
+		"                gets anything done are a hang\n"
 		"  --threads N   owners of pages, 1 to %d (default 4); antagonists come on top\n"
 		"  --cpus N      use only the first N CPUs (default all)\n"
 		"  --fake WHAT   lost, stale, foreign, leak or hang: make that mistake, which\n"

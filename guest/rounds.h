@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Rounds of equal work: how many, how long each took, and what to make of it. */
+#ifndef GUEST_ROUNDS_H
+#define GUEST_ROUNDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MAX_ROUNDS 4096
+
+/*
+ * The first `warmup` rounds are done like the others and not kept: they take
+ * the faults of a program that has just begun, and fill the allocator's lists.
+ */
+struct rounds {
+	unsigned int warmup, wanted;
+	unsigned int done;		/* warm-up included */
+	uint64_t ns[MAX_ROUNDS];	/* of those after the warm-up */
+};
+
+/* --rounds and --warmup of a command line; dies on anything out of range. */
+void rounds_parse(struct rounds *r, const char *rounds, const char *warmup);
+bool rounds_left(const struct rounds *r);
+void rounds_add(struct rounds *r, uint64_t ns);
+/* The middle one; the lower of two middle ones. 0 when there is none. */
+uint64_t rounds_median(const struct rounds *r);
+/* "rounds":N,"warmup":N,"median_ns":N,"rounds_ns":[...] on standard output. */
+void rounds_print(const struct rounds *r);
+
+#endif

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * server-snapshot: an address space that looks like a long-lived server's.
+ *
+ * Models: the end of the history of a server whose allocator maps much more
+ * than it uses: a large range was in use at one time or another, nearly all of
+ * it was given back with MADV_DONTNEED, and the memory in use now lies strewn
+ * over the whole of it. Of the first (live + dropped) 2 MiB of the reserved
+ * range, `live` hold pages, evenly spread; each of the others had a page
+ * touched and dropped. How many of each make the letter's figures is reckoned
+ * by the harness (harness/workloads/server_snapshot.py).
+ *
+ * It prints its pid first and stays alive at the end until its standard input
+ * ends (or gives a line), so that /proc/PID/status can be read from outside.
+ *
+ * Cannot show: the history itself (what was in use at one time), the cost, or
+ * anything when THP is enabled (the first line tells).
+ */
+#include "common.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static uint64_t virt;
+static uint64_t live;
+static uint64_t dropped;
+static uint64_t live_pages = PTRS_PER_PTE;
+
+static void say(void)
+{
+	if (fflush(stdout))
+		die_errno("standard output");
+}
+
+/* Pages in use within one 2 MiB, evenly spread. */
+static void use(char *at)
+{
+	uint64_t i;
+
+	for (i = 0; i < live_pages; i++)
+		*(volatile char *)(at + i * PTRS_PER_PTE / live_pages * PAGE_SIZE) = 1;
+}
+
+static void use_and_drop(char *at)
+{
+	*(volatile char *)at = 1;
+	if (madvise(at, PMD_SIZE, MADV_DONTNEED))
+		die_errno("madvise(MADV_DONTNEED)");
+}
+
+static void populate(char *base, uint64_t start)
+{
+	uint64_t total = live + dropped, step = total / 50 + 1, i;
+
+	for (i = 0; i < total; i++) {
+		/* The i-th is live where i * live / total comes to a new number. */
+		if ((i + 1) * live / total > i * live / total)
+			use(base + i * PMD_SIZE);
+		else
+			use_and_drop(base + i * PMD_SIZE);
+		if (i % step)
+			continue;
+		printf("{\"progress\":%llu,\"total\":%llu,\"elapsed_ns\":%llu}\n",
+		       (unsigned long long)i, (unsigned long long)total,
+		       (unsigned long long)(now_ns() - start));
+		say();
+	}
+}
+
+static void usage(FILE *to)
+{
+	fputs("usage: server-snapshot --virt BYTES --live N --dropped N [--live-pages N]\n"
+	      "  --virt BYTES     of address space to reserve, a multiple of 2M\n"
+	      "  --live N         stretches of 2M that hold pages\n"
+	      "  --dropped N      stretches of 2M that held one and were dropped\n"
+	      "  --live-pages N   pages in each live stretch, 1 to 512 (default 512)\n"
+	      "Stays alive until standard input ends or gives a line.\n",
+	      to);
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "virt", required_argument, NULL, 'v' },
+		{ "live", required_argument, NULL, 'l' },
+		{ "dropped", required_argument, NULL, 'd' },
+		{ "live-pages", required_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "v:l:d:p:h", options,
+				NULL)) != -1) {
+		switch (c) {
+		case 'v':
+			virt = parse_bytes("--virt", optarg);
+			break;
+		case 'l':
+			live = parse_number("--live", optarg, 1, UINT32_MAX);
+			break;
+		case 'd':
+			dropped = parse_number("--dropped", optarg, 0, UINT32_MAX);
+			break;
+		case 'p':
+			live_pages = parse_number("--live-pages", optarg, 1, PTRS_PER_PTE);
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default:
+			usage(stderr);
+			exit(EXIT_USAGE);
+		}
+	}
+	if (optind < argc)
+		die("not an option: '%s'", argv[optind]);
+	if (!virt || virt % PMD_SIZE)
+		die("--virt: a multiple of 2M is wanted");
+	if (!live)
+		die("--live: a number is wanted");
+	if ((live + dropped) * PMD_SIZE > virt)
+		die("--live and --dropped: more than fits into --virt");
+}
+
+int main(int argc, char **argv)
+{
+	char *base, line[64];
+	uint64_t start;
+
+	parse(argc, argv);
+	printf("{\"pid\":%d,\"program\":\"server-snapshot\",\"virt\":%llu,\"live\":%llu,\"dropped\":%llu,\"live_pages\":%llu,\"thp\":\"%s\"}\n",
+	       getpid(), (unsigned long long)virt, (unsigned long long)live,
+	       (unsigned long long)dropped, (unsigned long long)live_pages,
+	       thp_enabled());
+	say();
+
+	base = map_aligned(virt, PMD_SIZE, 0);
+	start = now_ns();
+	populate(base, start);
+	printf("{\"done\":%llu,\"elapsed_ns\":%llu,\"vmpte_kb\":%ld}\n",
+	       (unsigned long long)(live + dropped),
+	       (unsigned long long)(now_ns() - start), status_kb("VmPTE"));
+	say();
+	/* A line or the end of the input, whichever comes first. */
+	if (!fgets(line, sizeof(line), stdin) && ferror(stdin))
+		die_errno("standard input");
+	return 0;
+}
