@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
+# All that these tests start inherits this: their guests are told from those of other people.
+OURS = f"HARNESS_TESTS={os.getpid()}"
+os.environ.update([OURS.split("=", 1)])
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,12 @@ def argv(*words: str) -> list[str]:
 @pytest.fixture(scope="session")
 def harness() -> Harness:
     """Runs `harness ...` in the checkout, with the user's own cache: kernels are shared."""
+    code_of_checkout = {**os.environ, "PYTHONPATH": str(ROOT)}  # wherever it runs
 
-    def run(*words: str, timeout: float = 600) -> Ended:
+    def run(*words: str, timeout: float = 600, cwd: Path = ROOT) -> Ended:
         done = subprocess.run(
-            argv(*words), cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
+            argv(*words), cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False,
+            env=code_of_checkout,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -71,15 +76,16 @@ def no_guest_survives() -> Iterator[None]:
 
 
 def guests() -> set[int]:
-    """Process ids of the QEMUs that boot an image of the harness's cache."""
+    """Process ids of the QEMUs that these tests started."""
     found = set()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                text = (folder / "cmdline").read_bytes()
+                program = (folder / "cmdline").read_bytes().split(b"\0")[0]
+                environment = (folder / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"qemu-system" in text.split(b"\0")[0] and b"pte-harness/images" in text:
+            if b"qemu-system" in program and OURS.encode() in environment:
                 found.add(int(folder.name))
     return found
 

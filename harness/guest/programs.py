@@ -1,4 +1,4 @@
-"""The C programs of guest/, compiled static once per content, pushed at run time."""
+"""The programs of guest/, compiled once per content, pushed at run time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sources(project: Project) -> list[Path]:
     folder = project.root / "guest"
     return sorted(
         path for path in folder.rglob("*")
-        if path.suffix in (".c", ".h") or path.name == "Makefile"
+        if path.suffix in (".c", ".h", ".sh") or path.name == "Makefile"
     )
 
 

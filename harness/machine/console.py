@@ -7,9 +7,11 @@ into events; whoever waits for something asks the console at the same time.
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import pexpect
 from pexpect import fdpexpect
 
 from harness.core.deadline import Deadline
-from harness.core.errors import GuestCrash, InfrastructureError
+from harness.core.errors import BootStalled, GuestCrash, InfrastructureError
 from harness.core.proc import tail
 from harness.machine.oops import Collector, Event
 
@@ -37,6 +39,7 @@ class Console:
         self._fatal: Event | None = None
         self._closed = False
         self._count = 0
+        self._last = time.monotonic()
         self._matches: list[tuple[re.Pattern[str], list[str]]] = []
         self._thread = threading.Thread(target=self._read, name="console", daemon=True)
         self._thread.start()
@@ -66,6 +69,7 @@ class Console:
         with self._changed:
             self.lines.append(line)
             self._count += 1
+            self._last = time.monotonic()
             event = self._collector.feed(line)
             if event is not None and event.fatal:
                 self._fatal = event
@@ -92,11 +96,19 @@ class Console:
         with self._changed:
             return list(self._collector.events)
 
-    def wait_for(self, pattern: str, deadline: Deadline, what: str) -> str:
+    @property
+    def silence(self) -> float:
+        """Seconds since the last line."""
+        return time.monotonic() - self._last
+
+    def wait_for(
+        self, pattern: str, deadline: Deadline, what: str, quiet: float = math.inf
+    ) -> str:
         """The first line that matches, from the console's beginning (last 400 lines) on.
 
-        Raises :class:`GuestCrash` as soon as the guest crashes, and
-        :class:`InfrastructureError` when it ends or the deadline passes.
+        Raises :class:`GuestCrash` as soon as the guest crashes, :class:`InfrastructureError`
+        when QEMU ends, and :class:`BootStalled` when the deadline passes or no line comes for
+        ``quiet`` seconds.
         """
         regex = re.compile(pattern)
         found: list[str] = []
@@ -105,7 +117,7 @@ class Console:
             self._matches.append((regex, found))
             try:
                 while not found:
-                    if self._fatal or self._closed or deadline.expired:
+                    if self._fatal or self._closed or deadline.expired or self.silence > quiet:
                         break
                     self._changed.wait(deadline.slice(1.0))
             finally:
@@ -113,10 +125,17 @@ class Console:
         if found:
             return found[0]
         self.check()
-        raise InfrastructureError(
-            f"the guest did not {what} within {deadline.seconds:.0f} s",
-            excerpt=tail(self.log, 15), log=self.log,
+        why = f" within {deadline.seconds:.0f} s"
+        if not deadline.expired:
+            why = f": its console was silent for {self.silence:.0f} s"
+        raise BootStalled(
+            f"the guest did not {what}{why}", excerpt=tail(self.log, 15), log=self.log
         )
+
+    def said(self, pattern: str) -> str:
+        """The first of the last 400 lines that matches, or nothing."""
+        with self._changed:
+            return next((line for line in self.lines if re.search(pattern, line)), "")
 
     def check(self) -> None:
         """Raise :class:`GuestCrash` when the guest has crashed, else return at once."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from harness.core.deadline import Deadline
-from harness.core.errors import HarnessError, InfrastructureError
+from harness.core.errors import BootStalled, HarnessError, InfrastructureError
 from harness.core.proc import bound_to_us, tail
-from harness.machine import qemu
+from harness.machine import qemu, stall
 from harness.machine.console import Console
 from harness.machine.oops import Event
 from harness.machine.qmp import Monitor
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from harness.machine.ssh import RemoteProcess, Result, Session
 
 READY = r"pte-harness: (ready|failed: .*)"
+WRONG_CLOCK = "tsc: PIT calibration deviates from"  # and the kernel takes the worse of the two
 BOOT_SECONDS = 20.0  # under KVM with a production kernel; scaled by accel and kernel
 COMMAND_SECONDS = 30.0
 
@@ -34,7 +37,8 @@ class Guest:
 
     Use it as a context manager: whatever happens inside, no QEMU survives the
     block. ``directory`` receives ``console.log`` and ``qemu.log``.
-    ``slowness`` stretches every deadline for debug kernels.
+    ``slowness`` stretches every deadline for debug kernels; ``warn`` is told in
+    one line of a boot that stood still and was begun again.
 
     Raises on entry :class:`InfrastructureError` when QEMU or the boot fails and
     :class:`GuestCrash` when the kernel dies on the way.
@@ -42,7 +46,7 @@ class Guest:
 
     def __init__(
         self, spec: qemu.GuestSpec, directory: Path, *, key: Path, host_key: str,
-        slowness: float = 1.0, boot_seconds: float | None = None,
+        warn: Callable[[str], None], slowness: float = 1.0, boot_seconds: float | None = None,
     ) -> None:
         self.spec = spec
         self.directory = directory
@@ -50,6 +54,8 @@ class Guest:
         self.argv: list[str] = []
         self.seconds_to_ready: float | None = None
         self.ssh_port = 0
+        self.false_starts: list[stall.FalseStart] = []
+        self._warn = warn
         self._key = key
         self._host_key = host_key
         self._patience = spec.accel.patience * slowness
@@ -64,9 +70,7 @@ class Guest:
 
     def __enter__(self) -> Guest:
         try:
-            self.start()
-            self.wait_ready()
-            self.connect()
+            self.boot()
         except BaseException:
             self.kill()
             raise
@@ -80,6 +84,44 @@ class Guest:
             self.power_off()
         else:
             self.kill()
+
+    def boot(self) -> None:
+        """Start, wait, log in; a boot that stands still under TCG is begun once more.
+
+        A crash, an end of QEMU or a guest in trouble is what it is, and is not tried again.
+        """
+        for number in range(1, stall.TRIES + 1):
+            try:
+                self.start()
+                self.wait_ready()
+                self.connect()
+            except BootStalled as error:
+                if not self._may_start_falsely:
+                    raise
+                self._give_up(number, error)
+            else:
+                return
+
+    @property
+    def _may_start_falsely(self) -> bool:
+        # KVM's vCPUs do not stall, counted ones stall the same way again, and a debugger's
+        # guest stands still because it was told to. A kernel that complained was not stalled.
+        return self.spec.accel.name == "tcg" and not self.spec.gdb and not self.events
+
+    def _give_up(self, number: int, error: BootStalled) -> None:
+        """Keep what tells why the boot stood still; raises ``error`` when it was the last try."""
+        if self._monitor is not None:
+            stall.write_state(self._monitor, self.directory / f"vcpus-stalled-{number}.txt")
+        self.check()
+        self.kill()
+        if number == stall.TRIES:
+            raise InfrastructureError(
+                f"the guest hung at boot, {number} times in a row: {error.message}",
+                excerpt=tail(self.log, 15), log=self.log,
+            ) from error
+        seconds = time.monotonic() - self._started
+        self.false_starts.append(stall.set_aside(self.log, number, error, seconds))
+        self._warn(self.false_starts[-1].line())
 
     def start(self) -> None:
         """Start QEMU; returns when its monitor answers."""
@@ -124,9 +166,12 @@ class Guest:
     def wait_ready(self) -> None:
         """Wait until the guest's init says on the console that sshd listens."""
         deadline = Deadline(self._boot_seconds or self.scaled(BOOT_SECONDS))
-        line = self.console.wait_for(READY, deadline, "get ready")
+        quiet = deadline.seconds * (math.inf if self.spec.gdb else stall.QUIET_SHARE)
+        line = self.console.wait_for(READY, deadline, "get ready", quiet)
         if "failed" in line:
             raise InfrastructureError(f"the guest's init {line.split(': ', 1)[1]}", log=self.log)
+        if self.spec.accel.name == "tcg" and (doubt := self.console.said(WRONG_CLOCK)):
+            raise BootStalled(f"the guest's clock is wrong: {doubt.strip()}", log=self.log)
         self.seconds_to_ready = time.monotonic() - self._started
 
     def connect(self) -> None:
@@ -210,10 +255,15 @@ class Guest:
         """Copy a file out of the guest."""
         self.session.pull(remote, local, Deadline(self.scaled(COMMAND_SECONDS)))
 
-    def pin_vcpus(self, cpus: list[int]) -> None:
-        """Bind vCPU threads to host CPUs, one each, as far as ``cpus`` go."""
+    def pin_vcpus(self, cpus: list[int]) -> list[int]:
+        """Bind vCPU threads to host CPUs, one each; returns the CPUs that a thread is bound to."""
         if self._monitor is None:
-            return
-        for thread, cpu in zip(self._monitor.vcpu_threads(), cpus, strict=False):
+            return []
+        bound = []
+        # Under instruction counting one thread runs all vCPUs.
+        threads = dict.fromkeys(self._monitor.vcpu_threads())
+        for thread, cpu in zip(threads, cpus, strict=False):
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(thread, {cpu})
+                bound.append(cpu)
+        return bound

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.core.errors import UserError
 from harness.core.proc import need
+from harness.machine import tsc
 from harness.machine.accel import Accel
 
 BINARY = "qemu-system-x86_64"
@@ -53,6 +54,9 @@ def kernel_cmdline(spec: GuestSpec) -> str:
     parts = [BASE_CMDLINE]
     if spec.accel.name != "kvm":
         parts.append(TCG_CMDLINE)
+    if spec.accel.name == "tcg" and (khz := tsc.early_khz()):
+        # The guest's counter is the host's; a busy host spoils the guest's measuring of it.
+        parts.append(f"tsc_early_khz={khz}")
     if spec.cmdline:
         parts.append(spec.cmdline)
     return " ".join(parts)

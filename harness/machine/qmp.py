@@ -12,8 +12,8 @@ import re
 import socket
 from typing import Any
 
-from qemu.qmp import QMPClient
-from qemu.qmp.protocol import ConnectError, StateError
+from qemu.qmp import QMPClient, QMPError
+from qemu.qmp.protocol import ConnectError
 
 from harness.core.errors import InfrastructureError
 
@@ -46,6 +46,13 @@ class Monitor:
         """Host thread ids of the vCPUs, in order."""
         return [cpu["thread-id"] for cpu in self._execute("query-cpus-fast")]
 
+    def state(self) -> str:
+        """What the vCPUs do and which interrupts are pending, as QEMU prints it."""
+        return "\n".join(
+            str(self._execute("human-monitor-command", {"command-line": question}))
+            for question in ("info registers -a", "info pic", "info irq")
+        )
+
     def quit(self) -> None:
         """End QEMU now; no error when it is gone already."""
         with contextlib.suppress(Exception):
@@ -61,7 +68,7 @@ class Monitor:
     def _execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         try:
             return self._run(asyncio.wait_for(self._client.execute(command, arguments), 10.0))
-        except (StateError, TimeoutError, EOFError, OSError) as error:
+        except (QMPError, TimeoutError, EOFError, OSError) as error:
             raise InfrastructureError(f"QEMU did not answer {command}: {error}") from error
 
     def _run(self, awaitable: Any) -> Any:

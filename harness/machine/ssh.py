@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 import paramiko
 
 from harness.core.deadline import Deadline
-from harness.core.errors import InfrastructureError, UserError
+from harness.core.errors import BootStalled, InfrastructureError, TooSlow, UserError
 
 # paramiko logs a traceback for each failed attempt; what matters is raised.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -28,6 +28,7 @@ logging.getLogger("paramiko").propagate = False
 POLL_S = 0.25  # how often a silent wait looks at the console
 CHUNK = 32768
 _LOST = (paramiko.SSHException, EOFError, OSError)
+LATE_OUTPUT_S = 3.0  # output that comes behind its program's exit status
 LOST_PATIENCE_S = 5.0  # a dead connection may precede its oops on the serial line
 
 
@@ -48,6 +49,7 @@ class RemoteProcess:
         self.command = command
         self._out = bytearray()
         self._err = bytearray()
+        self._late: Deadline | None = None
         self._channel = session.open_channel()
         if pty:
             self._channel.get_pty()
@@ -77,20 +79,32 @@ class RemoteProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether the program has ended and all its output has been taken."""
+        """Whether the program has ended and all its output has been taken.
+
+        An exit status alone does not say the latter: sshd sends it when the program
+        ends, and on a busy machine what was printed comes behind it. Only when no end
+        of output follows for a while is it taken for one: something that the program
+        left running holds its output open.
+        """
         channel = self._channel
-        over = channel.exit_status_ready() or channel.closed or bool(channel.eof_received)
-        return over and not (channel.recv_ready() or channel.recv_stderr_ready())
+        if channel.recv_ready() or channel.recv_stderr_ready():
+            return False
+        if channel.closed or channel.eof_received:
+            return True
+        if channel.exit_status_ready() and self._late is None:
+            self._late = Deadline(LATE_OUTPUT_S)
+        return self._late is not None and self._late.expired
 
     def chunks(self, deadline: Deadline) -> Iterator[tuple[bytes, bytes]]:
         """Output as it comes, until the program ends.
 
-        Raises :class:`InfrastructureError` when the deadline passes first or the
-        connection is lost, :class:`GuestCrash` when the kernel dies.
+        Raises :class:`TooSlow` when the deadline passes first, :class:`InfrastructureError`
+        when the connection is lost, :class:`GuestCrash` when the kernel dies.
         """
         while True:
             out, err = self.poll()
             if out or err:
+                self._late = None
                 yield out, err
             elif self.ended:
                 return
@@ -98,7 +112,7 @@ class RemoteProcess:
                 self._session.check()
                 if deadline.expired:
                     self._channel.close()
-                    raise InfrastructureError(
+                    raise TooSlow(
                         f"`{self.command[:60]}` was not done after {deadline.seconds:.0f} s"
                     )
 
@@ -149,11 +163,17 @@ class Session:
         self._transport: paramiko.Transport | None = None
 
     def connect(self, port: int, key: Path, host_key: str, deadline: Deadline) -> None:
-        """Log in as root; call it after the guest announced that sshd listens."""
+        """Log in as root; call it after the guest announced that sshd listens.
+
+        Raises :class:`BootStalled` when nobody answers, and :class:`InfrastructureError` when
+        somebody answers and does not let us in.
+        """
         client_key = paramiko.Ed25519Key.from_private_key_file(str(key))
         kind, blob = host_key.split()[:2]
         expected = paramiko.PKey.from_type_string(kind, base64.b64decode(blob))
         last: Exception | None = None
+        transport: paramiko.Transport | None = None
+        awake = False
         while not deadline.expired:
             self.check()
             try:
@@ -164,12 +184,18 @@ class Session:
                 transport.connect(hostkey=expected, username="root", pkey=client_key)
             except _LOST as error:
                 last = error
+                if transport is not None:
+                    # paramiko has one exception for a wrong key and for silence.
+                    awake = awake or transport.host_key is not None
+                    transport.close()
                 time.sleep(deadline.slice(0.2))
                 continue
             transport.set_keepalive(0)
             self._transport = transport
             return
-        raise InfrastructureError(f"SSH to the guest failed: {last}")
+        if awake:
+            raise InfrastructureError(f"SSH to the guest failed: {last}")
+        raise BootStalled(f"SSH to the guest failed: {last}")
 
     def open_channel(self) -> paramiko.Channel:
         """A new channel on the connection."""

@@ -8,7 +8,7 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.core.workspace import Workspace
-from harness.machine import accel, qemu
+from harness.machine import accel, qemu, tsc
 from harness.machine.accel import Accel
 
 
@@ -41,6 +41,25 @@ def test_accels() -> None:
 def test_cmdline_ends_with_the_users_words() -> None:
     assert qemu.kernel_cmdline(spec(cmdline="a=b c")).endswith(" a=b c")
     assert "lpj=" not in qemu.kernel_cmdline(spec("kvm"))
+
+
+def test_a_tcg_guest_is_told_the_speed_of_its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsc, "early_khz", lambda: 2596000)
+    assert "tsc_early_khz=2596000" in qemu.kernel_cmdline(spec())
+    for other in ("kvm", "icount"):  # the one has kvm-clock, the other's counter is exact
+        assert "tsc_early_khz" not in qemu.kernel_cmdline(spec(other))
+    monkeypatch.setattr(tsc, "early_khz", lambda: None)
+    assert "tsc_early_khz" not in qemu.kernel_cmdline(spec())
+
+
+def test_the_speed_of_the_hosts_counter_repeats() -> None:
+    first = tsc.early_khz()
+    if first is None:
+        pytest.skip("no time stamp counter to be read here")
+    tsc.early_khz.cache_clear()
+    again = tsc.early_khz()
+    assert again is not None and 100_000 < first < 10_000_000
+    assert abs(again - first) <= first / 200  # a guest refines what is within 1 %
 
 
 @pytest.mark.parametrize("text", ["4G", "2048M", "512"])
