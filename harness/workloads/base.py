@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -45,12 +45,18 @@ class Context:
     """How often to repeat inside this boot."""
     keep: Callable[[str, str], None]
     """Keeps raw output: file name, text."""
+    warn: Callable[[str], None] = lambda _: None
+    """Says what the user must know at once: this guest cannot do the cell."""
 
 
 class Workload(Protocol):
     """One kind of measurement."""
 
     name: str
+    flags: frozenset[str]
+    """Flags of `harness bench` that set a parameter of the same name: threads, seconds, rounds."""
+    icount_params: ClassVar[dict[str, Any]]
+    """Parameters under instruction counting for a plan that names none: a fixed amount of work."""
 
     def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
         """The cells that parameters of a plan stand for; lists become one cell per element.
@@ -99,6 +105,16 @@ def push_program(guest: Guest, context: Context, name: str) -> str:
     remote = f"{GUEST_DIR}/{name}"
     guest.push(context.programs / name, remote)
     return remote
+
+
+def begin_on_its_cpu(accel: str, threads: int) -> list[str]:
+    """What stands before a command whose instructions are counted; nothing for several threads.
+
+    A CPU that a process has ever run on stays in its mm_cpumask, and each flush of the
+    TLB then looks at the other CPUs: some 700 instructions a call of madvise, or none, as
+    the scheduler had it while the process began. So it begins where its thread is pinned.
+    """
+    return ["taskset", "-c", "0"] if accel == "icount" and threads == 1 else []
 
 
 def forbid_thp(guest: Guest) -> str:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -54,6 +54,8 @@ class VmPte:
     """The workload."""
 
     name = "vmpte"
+    flags: frozenset[str] = frozenset()
+    icount_params: ClassVar[dict[str, Any]] = {}
 
     def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
         """One cell per size."""
@@ -77,38 +79,55 @@ class VmPte:
         for repeat in range(context.repeat):
             patience = 60.0 + 5.0 * self.seconds(cell, 1, guest.spec.accel.name)
             deadline = Deadline(patience + guest.scaled(10.0))
-            yield from self._one(guest, command, repeat, context, deadline)
+            yield from watch(
+                guest, command, self.name, context, repeat=repeat, deadline=deadline
+            )
 
-    def _one(
-        self, guest: Guest, command: str, repeat: int, context: Context, deadline: Deadline
-    ) -> Iterator[Measurement]:
-        process = guest.start_program(command)
-        first = process.line(deadline)
-        if first is None:
-            raise InfrastructureError("vmpte ended at once", excerpt=process.stderr)
-        probe = Probe(guest, int(json_line(first, self.name)["pid"]))
-        start = time.monotonic()
-        due = 0.0
-        while True:
-            line = process.line(deadline)
-            if line is None:
-                raise InfrastructureError("vmpte died in its loop", excerpt=process.stderr)
-            state = json_line(line, self.name)
-            if "done" in state:
-                break
-            t = time.monotonic() - start
-            if t >= due:
-                yield from probe.read(deadline, repeat, t)
-                due = t + max(SAMPLE_EVERY_S, t / 100)
+
+def watch(
+    guest: Guest, command: str, name: str, context: Context, *, repeat: int, deadline: Deadline,
+    on_line: Callable[[dict[str, Any], float], Iterable[Measurement]] | None = None,
+) -> Iterator[Measurement]:
+    """Run a program that prints its pid, then progress, then ``done``, and watch its memory.
+
+    The last values are read after ``done``, while the process still lives; they come as
+    the end of the series and as the result. ``on_line`` sees every line with the seconds
+    since the start, while the program lives, and may make measurements of it. Raises
+    :class:`InfrastructureError` when the program fails or dies on the way.
+    """
+    seen = on_line or (lambda state, t: ())
+    process = guest.start_program(command)
+    first = process.line(deadline)
+    if first is None:
+        raise InfrastructureError(f"{name} ended at once", excerpt=process.stderr)
+    state = json_line(first, name)
+    probe = Probe(guest, int(state["pid"]))
+    start = time.monotonic()
+    yield from seen(state, 0.0)
+    due = 0.0
+    while True:
+        line = process.line(deadline)
+        if line is None:
+            raise InfrastructureError(f"{name} died in its loop", excerpt=process.stderr)
+        state = json_line(line, name)
         t = time.monotonic() - start
-        last = list(probe.read(deadline, repeat, None))
-        context.keep(f"status-{repeat}", probe.last)
-        yield from (Measurement(m.metric, m.value, m.unit, repeat, t) for m in last)
-        yield from last
-        process.close_input()
-        probe.close(deadline)
-        if process.wait(deadline) != 0:
-            raise InfrastructureError("vmpte failed", excerpt=process.stderr)
+        yield from seen(state, t)
+        if "done" in state:
+            break
+        if t >= due:
+            yield from probe.read(deadline, repeat, t)
+            due = t + max(SAMPLE_EVERY_S, t / 100)
+    t = time.monotonic() - start
+    last = list(probe.read(deadline, repeat, None))
+    context.keep(f"status-{repeat}", probe.last)
+    yield from (Measurement(m.metric, m.value, m.unit, repeat, t) for m in last)
+    yield from last
+    # The kernel's own: what is read now and then from outside misses peaks.
+    yield Measurement("VmHWM", status_field(probe.last, "VmHWM"), "kB", repeat)
+    process.close_input()
+    probe.close(deadline)
+    if process.wait(deadline) != 0:
+        raise InfrastructureError(f"{name} failed", excerpt=process.stderr)
 
 
 class Probe:
@@ -145,14 +164,20 @@ def parse_memory(text: str) -> list[tuple[str, float, str]]:
     Raises :class:`InfrastructureError` when one is missing: the process is gone, or
     the kernel does not say.
     """
-    found = []
-    for name in (*STATUS_FIELDS, "PageTables"):
-        match = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
-        if not match:
-            raise InfrastructureError(f"no {name} in the guest's /proc", excerpt=text[-300:])
-        found.append((name, float(match.group(1)), "kB"))
+    found = [(name, status_field(text, name), "kB") for name in (*STATUS_FIELDS, "PageTables")]
     match = re.search(r"^nr_page_table_pages (\d+)$", text, re.MULTILINE)
     if not match:
         raise InfrastructureError("no nr_page_table_pages in the guest's /proc/vmstat")
     found.append(("nr_page_table_pages", float(match.group(1)), "pages"))
     return found
+
+
+def status_field(text: str, name: str) -> float:
+    """A field of /proc/<pid>/status or /proc/meminfo in kB.
+
+    Raises :class:`InfrastructureError` when it is missing.
+    """
+    match = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
+    if not match:
+        raise InfrastructureError(f"no {name} in the guest's /proc", excerpt=text[-300:])
+    return float(match.group(1))

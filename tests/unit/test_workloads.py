@@ -58,6 +58,23 @@ def test_rate_and_instructions() -> None:
     assert found["instructions_per_fault"] == pytest.approx(1e9 / 512_000)
 
 
+def test_a_burst_in_one_round_does_not_count() -> None:
+    """Ten rounds of one thread: the shortest and the longest are left out."""
+    rounds = [*[512 * 7000] * 8, 512 * 6000, 512 * 90_000]
+    found = {m.metric: m.value for m in multi_fault.measurements(
+        {**run(), "threads": 1, "round_ns": rounds}, "icount")}
+    assert found["instructions_per_fault"] == pytest.approx(7000)
+
+
+def test_rounds_of_several_threads_run_into_one_another_and_are_taken_together() -> None:
+    """What the first took of the second, the last lacks: no round may be left out."""
+    rounds = [8 * 512 * 10_000, *[8 * 512 * 7000] * 8, 8 * 512 * 5000]
+    found = {m.metric: m.value for m in multi_fault.measurements(
+        {**run(8 * 512 * 10), "threads": 8, "round_ns": rounds, "elapsed_ns": sum(rounds)},
+        "icount")}
+    assert found["instructions_per_fault"] == pytest.approx(7100)
+
+
 def test_memory_as_captured_in_a_guest() -> None:
     found = {name: value for name, value, _ in vmpte.parse_memory(
         (DATA / "vmpte-probe-2g-before.txt").read_text()
