@@ -7,37 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness import workloads
-from harness.core.config import Profile, Project
+from harness.bench.schedule import Block, Cell, PlannedBoot, schedule
+from harness.core.config import Profile, Project, nearest
 from harness.core.errors import UserError
-
-ICOUNT_ROUNDS = 40  # of 512 faults per thread: 16 threads take half a minute under TCG
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One workload with one set of parameters, ``repeat`` times in each boot."""
-
-    workload: str
-    params: dict[str, Any]
-    repeat: int
-
-    def record(self) -> dict[str, Any]:
-        """For run.json."""
-        return {"workload": self.workload, "params": self.params, "repeat": self.repeat}
-
-
-@dataclass(frozen=True)
-class PlannedBoot:
-    """One boot: the variant, and the cells in the order in which it runs them.
-
-    ``seed`` names the history (see :mod:`harness.bench.preamble`); boots of different
-    variants with one seed have the same.
-    """
-
-    index: int
-    variant: str
-    seed: int
-    cells: tuple[Cell, ...]
+from harness.machine import accel as accels
 
 
 @dataclass(frozen=True)
@@ -47,19 +20,30 @@ class Plan:
     profile: str
     variants: tuple[str, ...]
     accel: str
+    """The accels asked for, comma-separated: ``auto``, ``tcg,icount``."""
     smp: int
     memory: str
     cmdline: str
     cells: tuple[Cell, ...]
+    blocks: tuple[Block, ...]
     boots: tuple[PlannedBoot, ...] = field(default_factory=tuple)
+
+    @property
+    def accels(self) -> list[str]:
+        """The accels that boots ask for, in their order."""
+        return [block.accel for block in self.blocks]
 
     def record(self) -> dict[str, Any]:
         """For run.json; :func:`from_record` is its inverse."""
         return {
             "profile": self.profile, "variants": list(self.variants), "accel": self.accel,
             "smp": self.smp, "memory": self.memory, "cmdline": self.cmdline,
-            "boots": len(self.boots) // max(1, len(self.variants)),
+            "boots": self.blocks[0].rounds,
+            "blocks": [vars(block) for block in self.blocks],
             "order": [boot.variant for boot in self.boots],
+            "repeats": {
+                str(boot.index): boot.repeats for boot in self.boots if boot.repeats is not None
+            },
             "cells": [cell.record() for cell in self.cells],
         }
 
@@ -67,15 +51,20 @@ class Plan:
 def from_record(record: dict[str, Any]) -> Plan:
     """The plan of a run that is resumed; raises :class:`UserError` when it cannot be read."""
     try:
-        cells = tuple(Cell(c["workload"], c["params"], c["repeat"]) for c in record["cells"])
-        plan = Plan(
-            record["profile"], tuple(record["variants"]), record["accel"], record["smp"],
-            record["memory"], record["cmdline"], cells,
+        accel = record["accel"]
+        cells = tuple(
+            Cell(c["workload"], c["params"], c["repeat"], c.get("accel", accel))
+            for c in record["cells"]
         )
-        boots = record["boots"]
+        blocks = tuple(Block(**block) for block in record["blocks"])
+        variants = tuple(record["variants"])
+        boots = schedule(variants, cells, blocks)
+        return Plan(
+            record["profile"], variants, accel, record["smp"], record["memory"],
+            record["cmdline"], cells, blocks, boots,
+        )
     except (KeyError, TypeError) as error:
         raise UserError(f"the run's plan cannot be read: no {error}") from error
-    return _with_boots(plan, boots)
 
 
 @dataclass(frozen=True)
@@ -88,6 +77,8 @@ class Overrides:
     seconds: int = 0
     rounds: int = 0
     workloads: Sequence[str] = ()
+    control: bool | None = None
+    """An A/A control; None: where time is measured and there are variants to compare."""
 
 
 def make_plan(
@@ -96,28 +87,56 @@ def make_plan(
 ) -> Plan:
     """A plan from a profile of harness.toml.
 
-    Raises :class:`UserError` for an unknown name or a parameter out of range.
+    ``accel`` may name several, comma-separated; empty takes what the profile says of
+    each workload, else ``auto``. Raises :class:`UserError` for an unknown name or a
+    parameter out of range.
     """
     overrides = overrides or Overrides()
     for name in variants:
         project.variant(name)
     chosen = project.profile(profile)
     cells = _cells(chosen, overrides, accel)
-    plan = Plan(profile, tuple(variants), accel, smp, memory, cmdline, cells)
-    return _with_boots(plan, overrides.boots or chosen.boots)
+    blocks = tuple(
+        _block(name, chosen, overrides, len(variants))
+        # What measures time first: counting does not mind when it is done.
+        for name in sorted(dict.fromkeys(cell.accel for cell in cells), key="icount".__eq__)
+    )
+    boots = schedule(variants, cells, blocks)
+    text = ",".join(block.accel for block in blocks)
+    return Plan(profile, tuple(variants), text, smp, memory, cmdline, cells, blocks, boots)
+
+
+def _block(accel: str, profile: Profile, overrides: Overrides, variants: int) -> Block:
+    counts = accel == "icount"
+    rounds = overrides.boots or (profile.histories if counts else profile.boots)
+    control = overrides.control
+    return Block(accel, rounds, not counts and variants > 1 if control is None else control)
+
+
+def parse_accels(text: str) -> list[str]:
+    """``"tcg,icount"`` as names without repeats; raises :class:`UserError` for an unknown one."""
+    names = list(dict.fromkeys(word.strip() for word in text.split(",")))
+    for name in names:
+        if name not in accels.NAMES:
+            raise UserError(f"unknown accel '{name}'", hint=nearest(name, accels.NAMES))
+    return names
 
 
 def _cells(profile: Profile, overrides: Overrides, accel: str) -> tuple[Cell, ...]:
     only = overrides.workloads
     for name in only:
         workloads.get(name)
-    wanted = [(w.name, w.params, w.repeat) for w in profile.workloads if not only or w.name in only]
-    planned = {name for name, _, _ in wanted}
-    wanted += [(name, {}, 1) for name in only if name not in planned]
+    wanted = [
+        (w.name, w.params, w.repeat, accel or w.accel or "auto")
+        for w in profile.workloads if not only or w.name in only
+    ]
+    planned = {name for name, *_ in wanted}
+    wanted += [(name, {}, 1, accel or "auto") for name in only if name not in planned]
     cells = [
-        Cell(name, cell, overrides.repeat or times)
-        for name, params, times in wanted
-        for cell in workloads.get(name).cells(_overridden(name, params, overrides, accel))
+        Cell(name, cell, overrides.repeat or times, clock)
+        for name, params, times, clocks in wanted
+        for clock in parse_accels(clocks)
+        for cell in workloads.get(name).cells(_overridden(name, params, overrides, clock))
     ]
     if not cells:
         raise UserError("the plan holds no workload")
@@ -127,34 +146,14 @@ def _cells(profile: Profile, overrides: Overrides, accel: str) -> tuple[Cell, ..
 def _overridden(
     name: str, params: dict[str, Any], overrides: Overrides, accel: str
 ) -> dict[str, Any]:
-    if name != "multi-fault":
-        return params
-    changed = dict(params)
-    if overrides.threads:
-        changed["threads"] = list(overrides.threads)
-    if overrides.seconds:
-        changed["seconds"] = overrides.seconds
-    if overrides.rounds:
-        changed["rounds"] = overrides.rounds
-    if accel == "icount" and not changed.get("rounds"):
-        # Time means nothing where instructions are counted: a fixed amount of work does.
-        changed["rounds"] = ICOUNT_ROUNDS
-    return changed
-
-
-def _with_boots(plan: Plan, rounds: int) -> Plan:
-    """Boots in the order A,B,B,A: a drift of the host hits both variants alike.
-
-    Each round rotates the cells, so that none is always the first after a boot.
-    """
-    planned: list[PlannedBoot] = []
-    for number in range(rounds):
-        turn = number % len(plan.cells)
-        cells = plan.cells[turn:] + plan.cells[:turn]
-        order = plan.variants if number % 2 == 0 else plan.variants[::-1]
-        for variant in order:
-            planned.append(PlannedBoot(len(planned), variant, number, cells))
-    return Plan(**{**vars(plan), "boots": tuple(planned)})
+    workload = workloads.get(name)
+    flags = {
+        "threads": list(overrides.threads), "seconds": overrides.seconds,
+        "rounds": overrides.rounds,
+    }
+    changed = {**params, **{k: v for k, v in flags.items() if v and k in workload.flags}}
+    # Time means nothing where instructions are counted: a fixed amount of work does.
+    return {**workload.icount_params, **changed} if accel == "icount" else changed
 
 
 def parse_threads(text: str) -> list[int]:

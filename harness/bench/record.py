@@ -20,6 +20,8 @@ from harness.core.errors import UserError
 from harness.core.workspace import write_atomic
 
 SCHEMA = 1
+CONTROL_MARK = " (control)"
+"""Ends the name of the A/A control: the variant of that name, booted under a second one."""
 Record = TypeVar("Record", bound=BaseModel)
 RUN_FILE = "run.json"
 BOOTS_FILE = "boots.jsonl"
@@ -59,15 +61,46 @@ class Crash(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class HostState(BaseModel):
+    """What the host did during a boot. None or empty: it does not say."""
+
+    seconds: float | None = None
+    load: float | None = None
+    """The highest load average over one minute."""
+    steal_pct: float | None = None
+    """CPU time that the host's own hypervisor gave to others, of all CPU time."""
+    others_pct: float | None = None
+    """CPU time that went to other processes than the harness and its guest, of all CPU time."""
+    mhz: list[float] = Field(default_factory=list)
+    """Lowest and highest frequency of a CPU."""
+    pinned: list[int] = Field(default_factory=list)
+    """The host CPU that each vCPU thread was bound to; empty without CPUs to spare."""
+
+
+class FalseStart(BaseModel):
+    """A boot that stood still under TCG and was begun again: QEMU's doing, or a kernel's hang."""
+
+    reason: str
+    seconds: float
+    """From power-on until it was given up."""
+    last_line: str = ""
+    console: str = ""
+    """Its console log, relative to the run's directory."""
+
+
 class BootRecord(BaseModel):
     """One boot (or one attempt at it): where, how, and how it ended."""
 
     boot: int
     variant: str
+    accel: str = ""
+    """kvm, tcg or icount."""
     status: Literal["ok", "crashed", "failed", "interrupted"]
     started: str
     """UTC, ISO 8601."""
     seconds_to_ready: float | None = None
+    false_starts: list[FalseStart] = Field(default_factory=list)
+    """Tries at this boot before the one that is recorded here."""
     qemu_argv: list[str] = Field(default_factory=list)
     seed: int | None = None
     """Seed of the boot's preamble; boots of two variants with one seed had one history."""
@@ -75,6 +108,7 @@ class BootRecord(BaseModel):
     """uname, cmdline, thp, memory_kb, cpus as the guest itself reports them."""
     host_load: list[float] = Field(default_factory=list)
     """The host's load averages when the boot began."""
+    host: HostState = Field(default_factory=HostState)
     not_run: list[dict[str, Any]] = Field(default_factory=list)
     """Cells (workload, params) that this boot did not finish, each with a reason."""
     crash: Crash | None = None
@@ -104,6 +138,8 @@ class Run(BaseModel):
     """Per variant the build's metadata: base, release, config digest, patches, compiler, key."""
     accel: dict[str, Any] = Field(default_factory=dict)
     """name (kvm, tcg, icount) and reason."""
+    accels: list[dict[str, Any]] = Field(default_factory=list)
+    """The same of every accel, in a run that has several; ``accel`` is the first."""
     qemu: dict[str, Any] = Field(default_factory=dict)
     host: dict[str, Any] = Field(default_factory=dict)
     """cpu (model name), cores, memory_kb, kernel."""

@@ -13,8 +13,18 @@ from typing import Any
 
 from harness import workloads
 from harness.bench import preamble
-from harness.bench.plan import Cell, Plan, PlannedBoot
-from harness.bench.record import BootRecord, Crash, RunWriter, Sample, load_boots, load_samples
+from harness.bench.host import HostWatch, spare_cpus, troubles
+from harness.bench.plan import Plan
+from harness.bench.record import (
+    BootRecord,
+    Crash,
+    FalseStart,
+    RunWriter,
+    Sample,
+    load_boots,
+    load_samples,
+)
+from harness.bench.schedule import Cell, PlannedBoot
 from harness.core.errors import GuestCrash, HarnessError
 from harness.core.progress import Progress, Task
 from harness.guest.image import Image
@@ -38,7 +48,8 @@ class Bench:
     builds: dict[str, Build]
     image: Image
     programs: Path
-    accel: Accel
+    accels: dict[str, Accel]
+    """What the plan asks for, to what it became on this machine."""
     progress: Progress
 
 
@@ -82,25 +93,22 @@ class Runner:
                 self._boot(boot, task)
 
     def _estimate(self, boot: PlannedBoot) -> float:
-        name = self.bench.accel.name
-        cells = sum(
-            workloads.get(c.workload).seconds(c.params, c.repeat, name) for c in boot.cells
-        )
-        return BOOT_ESTIMATE_S[name] + cells
+        return estimate(boot, self.bench.accels[boot.accel].name)
 
     def _boot(self, boot: PlannedBoot, task: Task) -> None:
-        build = self.bench.builds[boot.variant]
-        folder = self.writer.directory / "boots" / f"{boot.index:02d}-{boot.variant}"
+        build, accel = self.bench.builds[boot.kernel], self.bench.accels[boot.accel]
+        folder = self.writer.directory / "boots" / boot.folder
         record = BootRecord(
-            boot=boot.index, variant=boot.variant, status="failed", started=now(), seed=boot.seed,
-            host_load=[round(x, 2) for x in os.getloadavg()],
+            boot=boot.index, variant=boot.variant, accel=accel.name, status="failed",
+            started=now(), seed=boot.seed, host_load=[round(x, 2) for x in os.getloadavg()],
             console=str((folder / "console.log").relative_to(self.writer.directory)),
         )
-        guest = self._guest(build, folder)
+        guest = self._guest(build, accel, folder)
         todo = [c for c in boot.cells if not self._is_done(boot, c)]
         current: Cell | None = None
+        watch = HostWatch()
         try:
-            with guest:
+            with watch, guest:
                 self._settle(guest, boot, record)
                 while todo:
                     current = todo[0]
@@ -124,35 +132,47 @@ class Runner:
             record.error = error.line()
             raise
         finally:
+            record.host = watch.state.model_copy(update={"pinned": record.host.pinned})
             self._finish(record, guest, todo)
         self._done_seconds += self._estimate(boot)
         task.update(self._done_seconds)
 
-    def _guest(self, build: Build, folder: Path) -> Guest:
+    def _guest(self, build: Build, accel: Accel, folder: Path) -> Guest:
         plan = self.bench.plan
         spec = GuestSpec(
-            build.bzimage, self.bench.image.disk, self.bench.accel, smp=plan.smp,
-            memory=plan.memory, cmdline=plan.cmdline,
+            build.bzimage, self.bench.image.disk, accel, smp=plan.smp, memory=plan.memory,
+            cmdline=plan.cmdline,
         )
         return Guest(
             spec, folder, key=self.bench.image.ssh_key, host_key=self.bench.image.host_key,
             slowness=slowness(build),
+            warn=lambda text: self.bench.progress.warn(f"{folder.name}: {text}"),
         )
 
     def _finish(self, record: BootRecord, guest: Guest, todo: Iterable[Cell]) -> None:
         record.qemu_argv = guest.argv
         record.seconds_to_ready = guest.seconds_to_ready
+        record.false_starts = [
+            FalseStart(
+                reason=start.reason, seconds=start.seconds, last_line=start.last_line,
+                console=str(start.console.relative_to(self.writer.directory)),
+            )
+            for start in guest.false_starts
+        ]
         record.trouble = [_as_crash(event) for event in guest.events]
         record.not_run = [{**cell.record(), "reason": record.status} for cell in todo]
+        if record.accel != "icount":
+            for text in troubles(record.host):
+                where = f"{record.variant}, boot {record.boot}"
+                self.bench.progress.warn(f"{where}: {text}; its rates may be useless")
         self.writer.boot(record)
 
     def _settle(self, guest: Guest, boot: PlannedBoot, record: BootRecord) -> None:
         """Make the guest ready to be measured and write down what it is."""
-        host = len(os.sched_getaffinity(0))
-        if host > self.bench.plan.smp:
-            guest.pin_vcpus(sorted(os.sched_getaffinity(0))[: self.bench.plan.smp])
+        record.host.pinned = guest.pin_vcpus(spare_cpus(self.bench.plan.smp))
         record.guest = {**describe_guest(guest), "thp": forbid_thp(guest)}
-        if self.bench.accel.name == "icount":
+        if record.accel == "icount":
+            record.guest["percpu_pagelist_high_fraction"] = preamble.lengthen_lists(guest)
             guest.push(self.bench.programs / "multi-fault", f"{GUEST_DIR}/multi-fault")
             preamble.play(guest, boot.seed)
 
@@ -165,7 +185,7 @@ class Runner:
             (raw / f"{name}.txt").write_text(text)
 
         workload = workloads.get(cell.workload)
-        context = Context(self.bench.programs, cell.repeat, keep)
+        context = Context(self.bench.programs, cell.repeat, keep, self.bench.progress.warn)
         start = time.monotonic()
         found = list(workload.measure(guest, cell.params, context))
         guest.check()
@@ -179,14 +199,20 @@ class Runner:
         return Sample(
             run=self.writer.run.run, variant=boot.variant, boot=boot.index, workload=cell.workload,
             params=cell.params, repeat=one.repeat, metric=one.metric, value=one.value,
-            unit=one.unit, accel=self.bench.accel.name, t=one.t,
+            unit=one.unit, accel=self.bench.accels[boot.accel].name, t=one.t,
         )
 
     def _is_done(self, boot: PlannedBoot, cell: Cell) -> bool:
         # Under instruction counting a boot's cells share one history: all or nothing.
-        if self.bench.accel.name == "icount":
+        if boot.accel == "icount":
             return False
         return _cell_id(boot.index, cell.workload, cell.params) in self._finished_cells
+
+
+def estimate(boot: PlannedBoot, accel: str) -> float:
+    """Host seconds that a boot takes, about; ``accel``: what the one asked for is here."""
+    cells = sum(workloads.get(c.workload).seconds(c.params, c.repeat, accel) for c in boot.cells)
+    return BOOT_ESTIMATE_S[accel] + cells
 
 
 def describe_guest(guest: Guest) -> dict[str, Any]:
@@ -200,7 +226,10 @@ def describe_guest(guest: Guest) -> dict[str, Any]:
 
 def describe(cell: Cell) -> str:
     """A cell in few words."""
-    shown = ("threads", "size_gib")
+    shown = (
+        "op", "kind", "pattern", "chunk_kib", "threads", "size_gib", "live_pages", "allocator",
+        "low_pct",
+    )
     return " ".join([cell.workload, *(f"{k}={cell.params[k]}" for k in shown if k in cell.params)])
 
 
