@@ -26,6 +26,17 @@ def newest_run(results_dir: Path) -> Path:
     return max(runs, key=_age_key)
 
 
+def all_runs(results_dir: Path) -> list[Path]:
+    """Every run directory below ``results_dir``, the committed ones too.
+
+    Raises :class:`UserError` when there is none.
+    """
+    found = [path.parent for path in results_dir.glob(f"**/{RUN_FILE}")]
+    if not found:
+        raise UserError(f"no run in {results_dir}", hint="make some with `harness bench`")
+    return sorted(found)
+
+
 def _age_key(run: Path) -> tuple[bool, float, str]:
     try:
         written = (run / RUN_FILE).stat().st_mtime

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.bench.record import Run
+from harness.bench.record import CONTROL_MARK, Run
 from harness.core import digest
 from harness.report import plan
 
@@ -57,6 +57,11 @@ def identify(runs: Sequence[tuple[str, Run, Iterable[str]]]) -> Identity:
             builds[name, variant] = _build_of(meta)
     _label(identity, builds)
     _find_controls(identity, builds)
+    # The reference side first, whatever the merging did to the order; then its controls.
+    reference = next(iter(builds))[1] if builds else ""
+    identity.variants.sort(
+        key=lambda label: (label.split("@")[0] != reference, label not in identity.controls)
+    )
     return identity
 
 
@@ -101,9 +106,6 @@ def _label(identity: Identity, builds: dict[Key, str]) -> None:
             label = first.setdefault(same, f"{variant}@{run}")
         identity.labels[run, variant] = label
     identity.variants = list(dict.fromkeys(identity.labels.values()))
-    # The reference side first, whatever the merging did to the order.
-    reference = next(iter(builds))[1] if builds else ""
-    identity.variants.sort(key=lambda label: label.split("@")[0] != reference)
     for variant in split:
         identity.warnings.append(
             f"Variant '{variant}' is not the same build in every run: "
@@ -119,5 +121,5 @@ def _find_controls(identity: Identity, builds: dict[Key, str]) -> None:
     for run, names in runs.items():
         first = builds[run, names[0]]
         for other in names[1:]:
-            if first and builds[run, other] == first:
+            if (first and builds[run, other] == first) or other == names[0] + CONTROL_MARK:
                 identity.controls.add(identity.labels[run, other])

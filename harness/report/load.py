@@ -1,14 +1,13 @@
 """A run's files as pandas frames, with every damage said in words.
 
 Nothing here raises for a run that is merely incomplete: what is missing, torn
-or mixed becomes a line of :attr:`RunData.warnings`, shown on top of every output.
+or mixed becomes a line of the data's warnings, shown on top of every output.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -18,78 +17,24 @@ import pandas as pd
 from harness.bench.record import (
     RUN_FILE,
     SAMPLES_FILE,
-    BootRecord,
     Run,
     iter_samples,
     load_boots,
     load_run,
 )
 from harness.core.errors import UserError
-from harness.report import checks, plan
+from harness.report import checks, plan, stability
 from harness.report.identity import Identity, identify, plural
-
-COLUMNS = [
-    "run", "variant", "boot", "workload", "params", "repeat", "metric", "value", "unit",
-    "accel", "t", "base", "machine", "seed", "used",
-]  # fmt: skip
-
-
-RAW = ["variant", "boot", "workload", "params", "repeat", "metric", "value", "unit", "accel", "t"]
-
-
-@dataclass
-class LoadedRun:
-    """One run directory: its record, its boots, and how much of it was damaged."""
-
-    directory: Path
-    name: str
-    run: Run
-    boots: list[BootRecord]
-    raw: pd.DataFrame
-    """The samples as recorded, columns :data:`RAW`."""
-    damaged_samples: int = 0
-    damaged_boots: int = 0
-
-    def last_records(self) -> dict[int, BootRecord]:
-        """The last record of each boot: an earlier one is an attempt that was repeated."""
-        return {record.boot: record for record in self.boots}
-
-
-@dataclass
-class RunData:
-    """Everything a report is made from.
-
-    ``samples`` has one row per sample and the columns :data:`COLUMNS`; ``params``
-    is canonical JSON, ``t`` NaN for a result, ``base`` and ``machine`` say what
-    may be compared, ``used`` is False for what must not count (an unfinished cell
-    of a boot that died, a repetition made void by a later attempt).
-    ``variants`` is in the plan's order; ``controls`` are variants with the same
-    build as the first one (A/A). ``accels`` maps an accel to why it was chosen.
-    """
-
-    runs: list[LoadedRun]
-    samples: pd.DataFrame
-    variants: list[str]
-    warnings: list[str]
-    controls: set[str] = field(default_factory=set)
-    accels: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def results(self) -> pd.DataFrame:
-        """The samples that count and are results (not points of a time series)."""
-        return self.samples[self.samples["used"] & self.samples["t"].isna()]
-
-    @property
-    def series(self) -> pd.DataFrame:
-        """The points of time series that count."""
-        return self.samples[self.samples["used"] & self.samples["t"].notna()]
+from harness.report.rundata import COLUMNS, RAW, LoadedRun, RunData
 
 
 def load(directories: list[Path]) -> RunData:
-    """Read runs (one, or several to be merged).
+    """Read runs (one, or several to be merged), and what stability runs among them found.
 
     Raises :class:`UserError` only when a directory is no run at all.
     """
+    tested = [directory for directory in directories if stability.is_run(directory)]
+    directories = [directory for directory in directories if directory not in tested]
     if not directories:
         raise UserError("no run to report on", hint="name a directory made by `harness bench`")
     warnings: list[str] = []
@@ -99,7 +44,8 @@ def load(directories: list[Path]) -> RunData:
     filled = [frame for frame in frames if not frame.empty]
     samples = pd.concat(filled, ignore_index=True) if filled else _empty()
     data = RunData(
-        runs, samples, identity.variants, warnings, identity.controls, _accels(runs, samples)
+        runs, samples, identity.variants, warnings, identity.controls, _accels(runs, samples),
+        stability.sentences(tested),
     )
     warnings += identity.warnings
     warnings += checks.check(data)
@@ -163,7 +109,8 @@ def _read_samples(directory: Path) -> tuple[pd.DataFrame, int]:
 
 def _empty() -> pd.DataFrame:
     frame = pd.DataFrame({column: [] for column in COLUMNS})
-    return frame.astype({"value": float, "t": float, "used": bool, "boot": int, "repeat": int})
+    types = {"value": float, "t": float, "used": bool, "boot": int, "repeat": int}
+    return frame.astype({**types, "seed": "Int64", "repeats": "Int64"})
 
 
 def _frame(run: LoadedRun, identity: Identity, warnings: list[str]) -> pd.DataFrame:
@@ -180,9 +127,11 @@ def _frame(run: LoadedRun, identity: Identity, warnings: list[str]) -> pd.DataFr
     frame["run"] = run.name
     frame["machine"] = identity.machine(run.name)
     frame["seed"] = [seeds.get(boot) for boot in frame["boot"]]
+    again = plan.repeats_of(run.run.plan)
+    frame["repeats"] = [again.get(boot) for boot in frame["boot"]]
     frame["used"] = np.isfinite(frame["value"])
     frame = frame.reindex(columns=COLUMNS)
-    frame["seed"] = frame["seed"].astype("Int64")
+    frame = frame.astype({"seed": "Int64", "repeats": "Int64"})
     bad = int((~frame["used"]).sum())
     if bad:
         warnings.append(f"Run {run.name}: {plural(bad, 'sample')} without a finite number.")
@@ -240,7 +189,8 @@ def _void_unfinished(frame: pd.DataFrame, run: LoadedRun, warnings: list[str]) -
 def _accels(runs: list[LoadedRun], samples: pd.DataFrame) -> dict[str, str]:
     reasons: dict[str, str] = dict.fromkeys(samples["accel"].unique(), "")
     for run in runs:
-        name = str(run.run.accel.get("name", ""))
-        if name and (name in reasons or not reasons):
-            reasons[name] = str(run.run.accel.get("reason", "")) or reasons.get(name, "")
+        for accel in [run.run.accel, *run.run.accels]:
+            name = str(accel.get("name", ""))
+            if name and (name in reasons or not reasons):
+                reasons[name] = str(accel.get("reason", "")) or reasons.get(name, "")
     return reasons

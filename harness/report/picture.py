@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from harness.report import theme, words
-from harness.report.load import RunData
+from harness.report.rundata import RunData
 from harness.report.tables import Row
 
 

@@ -16,6 +16,12 @@ class Cell:
     workload: str
     params: Mapping[str, Any]
     repeat: int
+    accel: str = ""
+    """As asked for; empty: the plan does not say."""
+
+    def counted_as(self, accel: str) -> bool:
+        """Whether samples of an accel are of the clock that the cell was planned for."""
+        return self.accel == "" or (self.accel == "icount") == (accel == "icount")
 
     def covers(self, workload: str, params: Mapping[str, Any]) -> bool:
         """Whether measured parameters are those planned (they may hold more)."""
@@ -47,9 +53,9 @@ def cells(plan: Mapping[str, Any]) -> list[Cell]:
             continue
         name = entry.get("workload") or entry.get("name")
         params = entry.get("params") or {}
-        repeat = entry.get("repeat", 1)
+        repeat, accel = entry.get("repeat", 1), str(entry.get("accel") or "")
         if isinstance(name, str) and isinstance(params, Mapping) and isinstance(repeat, int):
-            found += [Cell(name, one, repeat) for one in _grid(params)]
+            found += [Cell(name, one, repeat, accel) for one in _grid(params)]
     return found
 
 
@@ -79,3 +85,16 @@ def order(plan: Mapping[str, Any]) -> list[str]:
     """The variant of each planned boot, by index; empty when the plan does not say."""
     names = plan.get("order")
     return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def repeats_of(plan: Mapping[str, Any]) -> dict[int, int]:
+    """Boots that were done again to see whether they come out the same: index to that of the first.
+
+    What is not understood is skipped.
+    """
+    pairs = plan.get("repeats")
+    return {
+        int(again): first
+        for again, first in (pairs.items() if isinstance(pairs, dict) else ())
+        if str(again).isdecimal() and isinstance(first, int)
+    }

@@ -1,47 +1,99 @@
-"""The plots: page-table memory over time, fault rate by threads, change with intervals.
+"""The plots: cells over time, by threads or size, and the change of every cell with its interval.
 
 Every plot names accel and machine in its caption, says its finding in words for who
-cannot see it, and is drawn as SVG for the page and as PNG for Markdown.
+cannot see it, and is drawn as SVG for the page and as PNG for Markdown. What is drawn
+follows from the data alone: a workload of which nothing is known here has its plots too.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
-from harness.report import theme, words
-from harness.report.load import RunData
+from harness.report import metrics, plan, theme
 from harness.report.picture import Plot
-from harness.report.plot_changes import changes
-from harness.report.plot_memory import memory_plots
-from harness.report.plot_rates import rates
+from harness.report.plot_changes import changes, comparable
+from harness.report.plot_scaling import scaling
+from harness.report.plot_series import over_time
+from harness.report.rundata import RunData
 from harness.report.tables import Row
 
 __all__ = ["Plot", "draw"]
 
-MOST_BARS = 40  # cells in one plot of changes
+MOST_CELLS = 24  # in one plot of changes
+MOST_SERIES = 6  # cells of one workload that are drawn over time
+LEAST_VALUES = 3  # of a parameter other than threads, to draw a metric over it
 
 
 def draw(data: RunData, rows: Sequence[Row]) -> list[Plot]:
     """All plots that the data can fill, each once per accel, base and machine."""
-    by_threads: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    compared: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        if not words.is_cost(row.metric):
-            continue
-        place = (row.metric, row.accel, row.base, row.machine)
-        if isinstance(row.params.get("threads"), int):
-            by_threads[row.workload, words.rest(row.params), *place].append(row)
-        if any(comparison.delta_pct is not None for comparison in row.comparisons.values()):
-            compared[place].append(row)
     with theme.look():
-        plots = memory_plots(data, rows)
-        plots += [rates(data, group) for group in by_threads.values()]
-        for group in compared.values():
-            parts = range(0, len(group), MOST_BARS)
-            plots += [changes(data, group[start : start + MOST_BARS]) for start in parts]
+        plots = [*_series(data, rows), *_scalings(data, rows), *_changes(data, rows)]
     return _unique(plots)
+
+
+def _series(data: RunData, rows: Sequence[Row]) -> Iterator[Plot]:
+    """Cells over time."""
+    cells = _grouped(rows, lambda row: (row.workload, plan.canonical(row.params), *_place(row)))
+    drawn: dict[Hashable, int] = defaultdict(int)
+    for cell in cells:
+        section = (cell[0].workload, *_place(cell[0]))
+        plot = over_time(data, cell) if drawn[section] < MOST_SERIES else None
+        if plot is not None:
+            drawn[section] += 1
+            yield plot
+
+
+def _scalings(data: RunData, rows: Sequence[Row]) -> Iterator[Plot]:
+    """Costs and page-table memory over threads, or over a size of which there are several."""
+    for axis in dict.fromkeys(key for row in rows for key in row.params):
+        fit = [
+            row for row in rows
+            if (metrics.is_cost(row.metric) or metrics.is_page_tables(row.metric))
+            and (axis == "threads" or axis in row.telling)
+            and isinstance(row.params.get(axis), int)
+        ]
+        for group in _along(fit, axis):
+            if len(group) >= (2 if axis == "threads" else LEAST_VALUES):
+                yield scaling(data, group, axis)
+
+
+def _along(rows: Sequence[Row], axis: str) -> list[list[Row]]:
+    """Rows that differ by one parameter only."""
+
+    def others(row: Row) -> Hashable:
+        rest = {key: value for key, value in row.params.items() if key != axis}
+        return (row.workload, row.metric, plan.canonical(rest), *_place(row))
+
+    return _grouped(rows, others)
+
+
+def _changes(data: RunData, rows: Sequence[Row]) -> Iterator[Plot]:
+    """Costs of all workloads together, the other metrics in their workload's section."""
+    costs = [row for row in rows if metrics.is_cost(row.metric) and comparable(row, controls=True)]
+    for group in _grouped(costs, _place):
+        for start in range(0, len(group), MOST_CELLS):
+            yield changes(data, group[start : start + MOST_CELLS])
+    quantities = [
+        row for row in rows
+        if not metrics.is_cost(row.metric) and comparable(row, controls=False)
+    ]
+    for group in _grouped(quantities, lambda row: (row.workload, *_place(row))):
+        for start in range(0, len(group), MOST_CELLS):
+            yield changes(data, group[start : start + MOST_CELLS], group[0].workload)
+
+
+def _place(row: Row) -> tuple[str, str, str]:
+    """What may stand in one plot."""
+    return row.accel, row.base, row.machine
+
+
+def _grouped(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> list[list[Row]]:
+    groups: dict[Hashable, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return list(groups.values())
 
 
 def _unique(plots: list[Plot]) -> list[Plot]:

@@ -10,8 +10,11 @@ from urllib.parse import quote
 
 from harness.bench.record import BOOTS_FILE, RUN_FILE, SAMPLES_FILE, BootRecord
 from harness.report import plan, words
-from harness.report.load import LoadedRun, RunData
+from harness.report.identity import plural
+from harness.report.rundata import LoadedRun, RunData
 from harness.report.view import Table, clean
+
+PLAN_LISTS = ("cells", "workloads", "blocks", "order", "repeats")  # shown in rows of their own
 
 
 @dataclass
@@ -27,19 +30,36 @@ def run_table(run: LoadedRun) -> Table:
     """Harness, plan, accel, QEMU, host and image of a run."""
     record = run.run
     harness = record.harness
+    revision = harness.get("git") or harness.get("revision", "?")
     dirty = " (with uncommitted changes)" if harness.get("dirty") else ""
     facts = [
         ("status", record.status),
         ("started, finished", f"{record.started or '?'}, {record.finished or '?'}"),
-        ("harness", f"{harness.get('version', '?')}, git {harness.get('revision', '?')}{dirty}"),
-        ("accel", _accel(record.accel)),
+        ("harness", f"{harness.get('version', '?')}, git {revision}{dirty}"),
+        *(("accel", _accel(accel)) for accel in record.accels or [record.accel]),
         ("QEMU", _flat(record.qemu)),
         ("host", _flat(record.host)),
         ("image", _flat(record.image)),
-        ("plan", _flat(record.plan)),
-    ]
+        ("plan", _flat({k: v for k, v in record.plan.items() if k not in PLAN_LISTS})),
+        ("order of boots", ", ".join(plan.order(record.plan))),
+        ("done again", ", ".join(f"boot {one} is boot {other} again"
+                                 for one, other in plan.repeats_of(record.plan).items())),
+        ("cells", "; ".join(_cell(cell) for cell in plan.cells(record.plan))),
+        *((f"guest {key}", text) for key in ("uname", "cmdline") for text in _guests(run, key)),
+    ]  # fmt: skip
     rows = [[name, value] for name, value in facts if value]
     return Table(f"Run {run.name}", ["what", "value"], rows)
+
+
+def _cell(cell: plan.Cell) -> str:
+    where = f", {words.SHORT_ACCELS.get(cell.accel, cell.accel)}" if cell.accel else ""
+    return f"{cell.workload} {plan.describe(cell.params)} (x {cell.repeat}{where})"
+
+
+def _guests(run: LoadedRun, key: str) -> list[str]:
+    """What the guests said of themselves, each text once."""
+    said = [clean(str(record.guest[key])) for record in run.boots if record.guest.get(key)]
+    return list(dict.fromkeys(said))
 
 
 def _accel(accel: dict[str, Any]) -> str:
@@ -82,21 +102,34 @@ def _patches(patches: Any) -> str:
 
 def boot_table(run: LoadedRun) -> Table:
     """Every boot and attempt, in the order of time."""
-    columns = ["boot", "variant", "status", "started", "ready after (s)", "host load", "THP",
-               "uname", "command line"]  # fmt: skip
+    columns = ["boot", "variant", "accel", "status", "started", "ready after (s)",
+               "load\nat start, highest", "others, steal\n% of CPU time", "MHz",
+               "vCPUs pinned to", "THP"]  # fmt: skip
     rows = [_boot(record) for record in run.boots]
-    return Table(f"Boots of run {run.name}", columns, rows, numeric={4})
+    return Table(f"Boots of run {run.name}", columns, rows, numeric={5, 6, 7, 8})
 
 
 def _boot(record: BootRecord) -> list[str]:
     ready = record.seconds_to_ready
-    guest = record.guest
+    host = record.host
+    loads = [*record.host_load[:1], *([] if host.load is None else [host.load])]
+    taken = [x for x in (host.others_pct, host.steal_pct) if x is not None]
     return [
-        str(record.boot), record.variant, record.status, record.started,
-        "-" if ready is None else f"{ready:.1f}",
-        " ".join(f"{load:.1f}" for load in record.host_load) or "-",
-        *(clean(str(guest.get(key, "-"))) for key in ("thp", "uname", "cmdline")),
+        str(record.boot), record.variant, words.SHORT_ACCELS.get(record.accel, record.accel),
+        _status(record), record.started, "-" if ready is None else f"{ready:.1f}",
+        ", ".join(f"{load:.1f}" for load in loads) or "-",
+        ", ".join(f"{percent:.1f}" for percent in taken) or "-",
+        " to ".join(dict.fromkeys(f"{mhz:.0f}" for mhz in host.mhz)) or "-",
+        ", ".join(map(str, host.pinned)) or "-",
+        clean(str(record.guest.get("thp", "-"))),
     ]  # fmt: skip
+
+
+def _status(record: BootRecord) -> str:
+    """How it ended, and how often it had been begun before."""
+    if not record.false_starts:
+        return record.status
+    return f"{record.status}, after {plural(len(record.false_starts), 'false start')}"
 
 
 def crashes(data: RunData) -> list[CrashView]:
@@ -121,7 +154,10 @@ def raw_links(data: RunData, directory: Path) -> list[tuple[str, str]]:
     """(label, relative URL) of each raw file that exists, seen from ``directory``."""
     found = []
     for run in data.runs:
-        consoles = [record.console for record in run.boots if record.console]
+        consoles = [
+            name for record in run.boots
+            for name in (record.console, *(start.console for start in record.false_starts)) if name
+        ]
         for name in [RUN_FILE, SAMPLES_FILE, BOOTS_FILE, *dict.fromkeys(consoles)]:
             path = run.directory / name
             if path.exists():

@@ -15,6 +15,9 @@ Methods and their references:
 * Many cells: Holm's step-down correction (Holm, Scand. J. Stat. 6, 1979).
 * Boots needed: normal approximation of the Mann-Whitney test, whose efficiency against
   the t test is 3/pi (Lehmann 1975, appendix), with 80 % power.
+* Steps in a sequence of runs: binary segmentation with a permutation test, as in E-divisive
+  (Matteson and James, J. Am. Stat. Assoc. 109, 2014; for benchmarks Daly et al., ICPE 2020),
+  here on ranks.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ LEVEL = 0.95
 ALPHA = 0.05
 RESAMPLES = 10_000
 SEED = 20210819  # the letter's date
+PERMUTATIONS = 9_999
+LEAST_SEGMENT = 2  # runs on either side of a step
 HOPELESS = 400  # more boots than that: nobody will run them
 LEAST_MORE = 2  # boots alternate A,B,B,A, so they come in twos
 _Z_ALPHA, _Z_POWER = 1.959964, 0.841621  # two-sided 5 %, power 80 %
@@ -147,3 +152,43 @@ def boots_to_decide(
         power = 2 * (_Z_ALPHA + _Z_POWER) ** 2 * square / effect**2 * math.pi / 3
         need = max(need, math.ceil(min(power, 1e6)))
     return max(LEAST_MORE, need - have)
+
+
+def change_points(values: Sequence[float]) -> list[int]:
+    """Where a sequence changes its level: indices of the first value of each new level.
+
+    Binary segmentation; a split is believed when a permutation test puts it below 5 %.
+    The statistic is the largest standardised difference of mean ranks over all splits
+    that leave :data:`LEAST_SEGMENT` values on either side.
+    """
+    found: list[int] = []
+    todo = [(0, len(values))]
+    while todo:
+        start, end = todo.pop()
+        split = _change_point(values[start:end])
+        if split is not None:
+            found.append(start + split)
+            todo += [(start, start + split), (start + split, end)]
+    return sorted(found)
+
+
+def _change_point(values: Sequence[float]) -> int | None:
+    if len(values) < 2 * LEAST_SEGMENT or len(set(values)) == 1:
+        return None
+    ranks = np.asarray(stats.rankdata(values), dtype=float)
+    observed = _split_statistics(ranks[np.newaxis, :])[0]
+    rng = np.random.default_rng(SEED)
+    shuffled = rng.permuted(np.tile(ranks, (PERMUTATIONS, 1)), axis=1)
+    largest = _split_statistics(shuffled).max(axis=1)
+    p = (1 + int(np.sum(largest >= observed.max() - 1e-9))) / (PERMUTATIONS + 1)
+    return int(observed.argmax()) + LEAST_SEGMENT if p <= ALPHA else None
+
+
+def _split_statistics(ranks: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """For each sequence (a row) and each split: |difference of mean ranks|, standardised."""
+    count = ranks.shape[1]
+    sizes = np.arange(LEAST_SEGMENT, count - LEAST_SEGMENT + 1)
+    left = ranks.cumsum(axis=1)[:, sizes - 1]
+    right = ranks.sum(axis=1, keepdims=True) - left
+    difference = np.abs(left / sizes - right / (count - sizes))
+    return np.asarray(difference * np.sqrt(sizes * (count - sizes) / count), dtype=np.float64)

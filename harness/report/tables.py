@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.report import letter, verdict
-from harness.report.load import RunData
+from harness.report import determinism, letter, pairs, plan, verdict, words
+from harness.report.rundata import RunData
 from harness.report.verdict import Comparison, rounded
 
 GROUP = ["workload", "params", "metric", "unit", "accel", "base", "machine"]
@@ -37,7 +37,19 @@ class Row:
     values: dict[str, dict[Any, float]]
     """Variant to history (seed, or run and boot) to the boot's value."""
     comparisons: dict[str, Comparison] = field(default_factory=dict)
-    """Variant to its comparison with the first variant."""
+    """Variant to its comparison with its baseline."""
+    telling: tuple[str, ...] = ()
+    """The parameters that tell the workload's cells apart; the others are the same in all."""
+
+    @property
+    def cell(self) -> str:
+        """What was run, in few words."""
+        return words.cell(self.workload, self.params, self.telling)
+
+    @property
+    def rest(self) -> str:
+        """The parameters that :attr:`cell` leaves out."""
+        return words.rest(self.workload, self.params, self.telling)
 
     @property
     def main(self) -> Comparison | None:
@@ -46,6 +58,11 @@ class Row:
             return self.comparisons["after"]
         claims = [c for c in self.comparisons.values() if not c.control]
         return next(iter([*claims, *self.comparisons.values()]), None)
+
+    @property
+    def claims(self) -> dict[str, Comparison]:
+        """Variant to its comparison, without the controls."""
+        return {name: c for name, c in self.comparisons.items() if not c.control}
 
     @property
     def letter(self) -> letter.Figure | None:
@@ -64,7 +81,13 @@ class Row:
 
 def build(data: RunData) -> list[Row]:
     """All rows, compared and decided, in reading order."""
-    found = [_row(key, group, data) for key, group in _per_boot(data).groupby(GROUP, sort=False)]
+    residuals: dict[tuple[str, ...], float] = defaultdict(float)
+    for one in determinism.residuals(data):
+        cell = (one.workload, plan.canonical(one.params), one.metric, one.accel, one.machine)
+        residuals[cell] = max(residuals[cell], one.pct)
+    grouped = _per_boot(data).groupby(GROUP, sort=False)
+    found = [_row(key, group, data, residuals) for key, group in grouped]
+    _tell_apart(found)
     families: dict[tuple[str, ...], list[Comparison]] = defaultdict(list)
     for row in found:
         for comparison in row.comparisons.values():
@@ -73,6 +96,17 @@ def build(data: RunData) -> list[Row]:
     for family in families.values():
         verdict.decide(family)
     return sorted(found, key=_reading_order)
+
+
+def _tell_apart(found: list[Row]) -> None:
+    """Find out which parameters a workload's cells differ by, on each clock by itself."""
+    seen: dict[tuple[str, bool], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in found:
+        for key, value in row.params.items():
+            seen[row.workload, row.accel == "icount"][key].add(plan.canonical({key: value}))
+    for row in found:
+        values = seen[row.workload, row.accel == "icount"]
+        row.telling = tuple(key for key in row.params if len(values[key]) > 1)
 
 
 def rows(data: RunData) -> list[dict[str, Any]]:
@@ -137,19 +171,24 @@ def _per_boot(data: RunData) -> pd.DataFrame:
     return grouped.agg(value=("value", "median"), seed=("seed", "first")).reset_index()
 
 
-def _row(key: Any, group: pd.DataFrame, data: RunData) -> Row:
+def _row(
+    key: Any, group: pd.DataFrame, data: RunData, residuals: Mapping[tuple[str, ...], float]
+) -> Row:
     workload, params, metric, unit, accel, base, machine = key
+    residual = residuals.get((workload, params, metric, accel, machine), 0.0)
     values: dict[str, dict[Any, float]] = {}
     for name in data.variants:
         mine = group[group["variant"] == name]
         if not mine.empty:
             values[name] = _by_history(mine)
     row = Row(workload, json.loads(params), metric, unit, accel, base, machine, values)
-    first = data.variants[0]
-    if first in values:
-        for name in list(values)[1:]:
-            row.comparisons[name] = verdict.compare(metric, accel, values[first], values[name])
-            row.comparisons[name].control = name in data.controls
+    plans = [run.run.plan for run in data.runs]
+    for name, first in pairs.baselines(plans, data.variants, values, data.controls).items():
+        row.comparisons[name] = verdict.compare(
+            metric, accel, values[first], values[name], residual, workload=workload
+        )
+        row.comparisons[name].control = name in data.controls
+        row.comparisons[name].variant, row.comparisons[name].baseline = name, first
     return row
 
 
@@ -190,11 +229,11 @@ def plain(value: float) -> float | int:
 def _reading_order(row: Row) -> tuple[Any, ...]:
     known = FIRST_METRICS.index(row.metric) if row.metric in FIRST_METRICS else len(FIRST_METRICS)
     memory_first = (row.workload != "vmpte", row.workload)
-    return (row.accel, row.base, row.machine, *memory_first, known, row.metric, _sizes(row.params),
-            json.dumps(row.params, sort_keys=True))  # fmt: skip
+    return (row.accel == "icount", row.accel, row.base, row.machine, *memory_first, known,
+            row.metric, _sizes(row.params), json.dumps(row.params, sort_keys=True))  # fmt: skip
 
 
 def _sizes(params: Mapping[str, Any]) -> tuple[float, ...]:
     """The numbers a table is sorted by."""
-    chosen = [params.get(axis) for axis in AXES]
+    chosen = [*(params.get(axis) for axis in AXES), *(params[key] for key in sorted(params))]
     return tuple(float(v) if isinstance(v, (int, float)) else -1.0 for v in chosen)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from harness.report import letter, provenance, tables, view, words
+from harness.report import letter, metrics, provenance, tables, words
 from harness.report.identity import plural
-from harness.report.load import RunData
+from harness.report.rundata import RunData
+from harness.report.summary import Summary, summarize
 from harness.report.tables import Row
 
 COLUMNS = 72
@@ -15,34 +16,28 @@ TERMINAL = 100  # widest line of the summary for a terminal
 
 
 def terminal_summary(data: RunData) -> str:
-    """Warnings, then a table with the figures that a run is made for; ends without a newline."""
+    """Warnings, then a table with the findings that a run is made for; ends without a newline."""
     rows = tables.build(data)
-    summary = view.summarize(data, rows)
+    summary = summarize(data, rows)
     lines = [line for w in summary.warnings for line in _wrap(f"! {w}", TERMINAL, "  ")]
-    shown = [row for row in rows if row.metric == "VmPTE" or words.is_cost(row.metric)]
     for label in summary.accel:
         lines += _wrap(f"Measured under {label}", TERMINAL, "  ")
-    lines += [*_columns(_grid(data, shown)), summary.stability]
+    lines += _columns(_grid(summary))
+    for text in (summary.control, summary.determinism, *summary.stability):
+        lines += _wrap(text, TERMINAL, "  ")
     return "\n".join(lines)
 
 
-def _grid(data: RunData, rows: Sequence[Row]) -> list[list[str]]:
+def _grid(summary: Summary) -> list[list[str]]:
     """Header and lines of the terminal's table; a comparison column when there is one."""
-    if not rows:
+    if not summary.lines:
         return []
-    names = [name for name in data.variants if any(row.boots(name) for row in rows)]
-    compared = any(row.comparisons for row in rows)
-    several = len({(row.accel, row.base, row.machine) for row in rows}) > 1
-    grid = [["metric", "cell", *names, *(["change", "verdict"] if compared else [])]]
-    for row in rows:
-        origin = f" [{row.accel}{' ' + row.base if row.base else ''}]" if several else ""
-        line = [f"{row.metric} ({row.unit})", words.cell(row.workload, row.params).split(",")[0]]
-        line[1] += origin
-        line += [words.number(row.median(name)) for name in names]
-        if compared:
-            line += [words.percent(row.main.delta_pct if row.main else None),
-                     row.main.verdict if row.main else "-"]  # fmt: skip
-        grid.append(line)
+    compared = any(line.verdict != "-" for line in summary.lines)
+    last = ["change", "verdict"] if compared else []
+    grid = [["", "", *summary.names, *last]]
+    for line in summary.lines:
+        change = line.change.partition("\n")[0]
+        grid.append([line.kind, line.what, *line.values, *([change, line.verdict] if last else [])])
     return grid
 
 
@@ -64,12 +59,20 @@ def _columns(grid: Sequence[Sequence[str]]) -> list[str]:
 def mail(data: RunData) -> str:
     """The report as plain text of at most 72 columns, in the form of the letter."""
     rows = tables.build(data)
-    summary = view.summarize(data, rows)
+    summary = summarize(data, rows)
     parts = [_wrap(f"Compared: {summary.compared}")]
     parts += [_wrap(f"Measured under {label}") for label in summary.accel]
     if summary.warnings:
         warnings = [line for w in summary.warnings for line in _bullet(w)]
         parts.append(["Read this first:", *warnings])
+    parts.append(_wrap(summary.control))
+    controls = [
+        f"{line.what}: {line.change.partition(chr(10))[0]}, {line.verdict}"
+        for line in summary.lines if line.kind.startswith("A/A")
+    ]
+    if controls:
+        head = "A/A control (one kernel under two names):"
+        parts.append([head, *(line for text in controls for line in _bullet(text))])
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.accel, row.base, row.machine), []).append(row)
@@ -78,7 +81,8 @@ def mail(data: RunData) -> str:
         parts += _memory_tables(data, group, origin)
         parts += _cost_tables(data, group, origin)
     parts.append(_letter())
-    parts.append([f"Stability: {summary.stability}"])
+    parts.append(_wrap(summary.determinism))
+    parts.append([line for text in summary.stability for line in _wrap(f"Stability: {text}")])
     parts += [_crash(crash) for crash in provenance.crashes(data)]
     parts.append(_made_with(data))
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -89,7 +93,7 @@ def _memory_tables(data: RunData, rows: Sequence[Row], origin: str) -> list[list
     cells: dict[str, list[Row]] = {}
     for row in rows:
         if row.metric in letter.MEMORY:
-            cells.setdefault(words.cell(row.workload, row.params), []).append(row)
+            cells.setdefault(row.cell, []).append(row)
     found = []
     for cell, group in cells.items():
         names = _shown(data, group)
@@ -107,35 +111,37 @@ def _memory_tables(data: RunData, rows: Sequence[Row], origin: str) -> list[list
 
 def _cost_tables(data: RunData, rows: Sequence[Row], origin: str) -> list[list[str]]:
     """Per cost metric the letter's table of threads, with the verdict below each line."""
-    metrics: dict[str, list[Row]] = {}
+    kinds: dict[str, list[Row]] = {}
     for row in rows:
-        if words.is_cost(row.metric):
-            metrics.setdefault(row.metric, []).append(row)
+        if metrics.is_cost(row.metric):
+            kinds.setdefault(row.metric, []).append(row)
     found = []
-    for metric, group in metrics.items():
+    for metric, group in kinds.items():
         names = _shown(data, group)
         grid = [["", *names]]
         for row in group:
-            grid.append([words.cell(row.workload, row.params),
+            grid.append([row.cell,
                          *(words.number(row.median(name)) for name in names)])  # fmt: skip
         label = words.metric_label(metric)
         lines = [*_wrap(f"{label[0].upper()}{label[1:]}{origin}, median over boots:"), ""]
-        found.append([*lines, *_narrow(grid), *_changes(data, group)])
+        found.append([*lines, *_narrow(grid), *_changes(group)])
     return found
 
 
-def _changes(data: RunData, rows: Sequence[Row]) -> list[str]:
+def _changes(rows: Sequence[Row]) -> list[str]:
     """Change, interval and verdict of every comparison, below a table."""
-    lines = []
+    lines: list[str] = []
+    made = [comparison for row in rows for comparison in row.comparisons.values()]
+    if not made:
+        return lines
     for row in rows:
         for name, comparison in row.comparisons.items():
             span = words.interval(comparison)
-            text = f"{words.cell(row.workload, row.params)}, {name}"
-            text += " (A/A control)" if comparison.control else ""
+            text = f"{row.cell}, {words.control(name) if comparison.control else name}"
             text += f": {words.percent(comparison.delta_pct)}{f' [{span}]' if span else ''}"
             lines += _bullet(f"{text}, {comparison.verdict}")
-    head = _wrap(f"Change against {data.variants[0]} [95 % interval, or range below 5 boots]:")
-    return ["", *head, *lines] if lines else []
+    head = f"Change against {words.against(made)} [95 % interval, or range below 5 boots]:"
+    return ["", *_wrap(head), *lines]
 
 
 def _shown(data: RunData, rows: Sequence[Row]) -> list[str]:

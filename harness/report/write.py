@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,20 @@ import jinja2
 
 from harness.core.errors import UserError
 from harness.core.workspace import explain_full_disk, write_atomic
-from harness.report import letter, plots, provenance, stats, tables, verdict, view, words
-from harness.report.load import RunData
+from harness.report import (
+    designs,
+    determinism,
+    letter,
+    plots,
+    provenance,
+    stats,
+    tables,
+    verdict,
+    view,
+    words,
+)
+from harness.report.rundata import RunData
+from harness.report.summary import summarize
 
 REPORT_SCHEMA = 1
 METHOD = (
@@ -25,11 +37,15 @@ METHOD = (
     "'lower' and 'higher' need a corrected p of at most 0.05 and an interval without 0. "
     f"'same within X %' needs as many boots, and the whole interval within {verdict.SAME_MARGIN_PCT:.0f} %. "  # noqa: E501
     "Everything else is 'cannot tell', with the number of boots of each variant that would do.",
-    "VmPTE and VmSize are exact: a difference is one when the two ranges do not overlap.",
+    "Quantities that are the same in every boot (VmPTE, VmSize) are exact: a difference is one "
+    "when the two ranges do not overlap.",
+    "The A/A control is the first variant once more under another name, in boots of its own "
+    "between the others: what it differs by is what this host makes of no change at all.",
     "Under icount the count is exact but depends on what the guest did earlier by up to "
     f"{verdict.HISTORY_PCT} %; boots are paired by the seed of their history, and a difference counts "  # noqa: E501
     "when it exceeds that, or outgrows its own spread over at least "
-    f"{verdict.LEAST_HISTORIES} histories. {words.ICOUNT_NOTE}",
+    f"{verdict.LEAST_HISTORIES} histories. One boot is done again: no difference below what "
+    f"the two differ by is a finding. {words.ICOUNT_NOTE}",
 )
 
 
@@ -75,8 +91,8 @@ def _write(data: RunData, directory: Path) -> ReportFiles:
         directory / "report.html", directory / "report.md", directory / "report.json",
         directory / "samples.csv", directory / "table.csv", pictures,
     )  # fmt: skip
-    write_atomic(files.html, _environment(True).get_template("report.html.j2").render(context))
-    write_atomic(files.markdown, _environment(False).get_template("report.md.j2").render(context))
+    write_atomic(files.html, environment(True).get_template("report.html.j2").render(context))
+    write_atomic(files.markdown, environment(False).get_template("report.md.j2").render(context))
     write_atomic(files.samples_csv, data.samples.to_csv(index=False))
     write_atomic(files.table_csv, tables.frame(rows).to_csv(index=False))
     write_atomic(files.json, json.dumps(as_json(data, rows, drawn), indent=1) + "\n")
@@ -87,14 +103,15 @@ def as_json(
     data: RunData, rows: list[tables.Row], drawn: list[plots.Plot] | None = None
 ) -> dict[str, Any]:
     """The whole report as one JSON-able object."""
-    summary = view.summarize(data, rows)
+    summary = summarize(data, rows)
     return {
         "schema_version": REPORT_SCHEMA,
         "warnings": summary.warnings,
-        "summary": vars(summary),
+        "summary": asdict(summary),
         "rows": [tables.as_dict(row, data) for row in rows],
         "runs": [run.run.model_dump() for run in data.runs],
         "crashes": [vars(crash) for crash in provenance.crashes(data)],
+        "determinism": [{**vars(one), "pct": one.pct} for one in determinism.residuals(data)],
         "letter": {"citation": letter.CITATION, "notes": list(letter.NOTES)},
         "plots": [
             {"file": f"plots/{p.name}.png", "title": p.title, "caption": p.caption, "alt": p.alt}
@@ -108,10 +125,13 @@ def _context(
     data: RunData, rows: list[tables.Row], drawn: list[plots.Plot], directory: Path
 ) -> dict[str, Any]:
     """Everything the templates lay out."""
+    repeated, summary = determinism.residuals(data), summarize(data, rows)
     return {
         "title": view.title(data),
         "runs": data.runs,
-        "summary": view.summarize(data, rows),
+        "summary": summary,
+        "findings": view.summary_table(summary) if summary.lines else None,
+        "designs": designs.tables(data, rows),
         "letter": letter,
         "letter_tables": view.letter_tables(data, rows),
         "result_tables": view.result_tables(data, rows),
@@ -120,6 +140,7 @@ def _context(
             for workload in dict.fromkeys(["", *(plot.workload for plot in drawn)])
         },
         "method": METHOD,
+        "determinism": view.determinism_table(repeated) if repeated else None,
         "run_tables": [provenance.run_table(run) for run in data.runs],
         "variant_tables": [provenance.variant_table(run) for run in data.runs],
         "boot_tables": [provenance.boot_table(run) for run in data.runs],
@@ -129,7 +150,8 @@ def _context(
     }
 
 
-def _environment(html: bool) -> jinja2.Environment:
+def environment(html: bool) -> jinja2.Environment:
+    """Where the templates are found and how they are filled in; ``html`` escapes."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=html,

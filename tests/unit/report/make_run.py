@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.bench.record import BootRecord, Crash, Run, RunWriter, Sample
 
+UNPATCHED = ("before", "reclaim-off")
 CPU = "Intel(R) Xeon(R) Processor"
 OOPS = "BUG: kernel NULL pointer dereference, address: 0000000000000008\nRIP: 0010:pte_put+0x1a\n"
 RATES = {1: 3_400_000.0, 8: 5_100_000.0, 16: 4_900_000.0}
@@ -32,7 +33,7 @@ def plan(variants: list[str], boots: int, repeat: int, order: list[str]) -> dict
 
 def variant_meta(name: str, base: str = "debian-6.1", key: str | None = None) -> dict[str, Any]:
     """Build metadata of a variant."""
-    patched = not name.startswith("before")
+    patched = not name.startswith(UNPATCHED)
     return {
         "base": base, "release": f"6.1.187-{name}", "key": key or f"key-{name}",
         "config_digest": "c0ffee" * 4, "compiler": "gcc (Debian 12.2.0-14+deb12u1) 12.2.0",
@@ -109,7 +110,7 @@ class MakeRun:
 
     def samples(self, boot: int, variant: str) -> list[Sample]:
         """All samples of a boot: the vmpte cell, then three multi-fault cells."""
-        patched = not variant.startswith("before")
+        patched = not variant.startswith(UNPATCHED)
         return [*self._vmpte(boot, variant, patched), *self._faults(boot, variant, patched)]
 
     def _sample(self, boot: int, variant: str, **fields: Any) -> Sample:

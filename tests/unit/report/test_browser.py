@@ -18,6 +18,8 @@ import pytest
 
 from harness.report.load import load
 from harness.report.write import write_report
+from tests.unit.report.make_planned import OPS, make_plan
+from tests.unit.report.make_planned import write as write_planned
 from tests.unit.report.make_run import MakeRun
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -42,8 +44,13 @@ const plots = [...document.querySelectorAll("figure")].map(f => {
 });
 const tables = [...document.querySelectorAll("table")].map(t => ({
   caption: t.caption?.textContent, rows: t.tBodies[0].rows.length, box: box(t),
-  widths: [...new Set([...t.rows].map(r => r.cells.length))]}));
+  widths: [...new Set([...t.rows].map(r => r.cells.length))],
+  section: t.closest("section")?.id, text: t.innerText,
+  scopes: [...t.querySelectorAll("th")].every(h => h.scope)}));
+const focusable = [...document.querySelectorAll(".scroll, nav a, .skip, .links a")].map(e => {
+  e.focus(); return document.activeElement === e; });
 document.getElementById("probe").textContent = JSON.stringify({plots, tables, paper,
+  focusable, summaryEnd: rect(document.getElementById("summary")).bottom + scrollY,
   ink: getComputedStyle(document.body).color,
   page: [document.documentElement.scrollWidth, innerWidth],
   requests: performance.getEntriesByType("resource").map(e => e.name)});
@@ -59,7 +66,7 @@ def probe(page: Path, profile: Path, *flags: str) -> dict[str, Any]:
     copy.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
     argv = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "--window-size=1100,2000", *flags,
             "--dump-dom", copy.as_uri()]  # fmt: skip
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=True)
     found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-500:]
     result: dict[str, Any] = json.loads(unescape(found[1]))
@@ -92,7 +99,8 @@ def test_plots_and_tables_are_there_and_readable(page: Path, tmp_path: Path, dar
     flags = ["--blink-settings=preferredColorScheme=0"] if dark else []
     seen = probe(page, tmp_path / "profile", *flags)
     assert [plot["id"] for plot in seen["plots"]] == [
-        "plot-change-faults-per-minute-tcg", "plot-vmpte-tcg", "plot-faults-per-minute-letter-tcg",
+        "plot-change-faults-per-minute-tcg", "plot-vmpte-tcg", "plot-change-vmpte-tcg",
+        "plot-multi-fault-faults-per-minute-by-threads-tcg",
     ]  # fmt: skip
     for plot in seen["plots"]:
         check_plot(plot, seen["paper"])
@@ -114,7 +122,7 @@ def check_plot(plot: dict[str, Any], paper: str) -> None:
     left, top, right, bottom = plot["outer"]
     assert right - left > 500
     assert bottom - top > 150
-    assert plot["shapes"] > 20
+    assert plot["shapes"] > 8
     assert len(plot["texts"]) > 8
     for text in plot["texts"]:
         x0, y0, x1, y1 = text["box"]
@@ -145,3 +153,56 @@ def test_the_probe_notices_what_is_missing(page: Path, tmp_path: Path) -> None:
     whole = probe(page, tmp_path / "profile2")
     assert len(seen["plots"]) == len(whole["plots"]) - 1
     assert len(seen["tables"]) == len(whole["tables"]) - 1
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of both clocks, a control, and workloads that the report knows nothing of."""
+    run = write_planned(tmp_path_factory.mktemp("rich") / "r", make_plan(boots=6))
+    return write_report(load([run]), run).html
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_whatever_was_measured_is_drawn_and_tabled(
+    rich: Path, tmp_path: Path, dark: bool
+) -> None:
+    flags = ["--blink-settings=preferredColorScheme=0"] if dark else []
+    seen = probe(rich, tmp_path / "profile", *flags)
+    report = json.loads(rich.with_suffix(".json").read_text())
+    drawn = [plot["id"].removeprefix("plot-") for plot in seen["plots"]]
+    assert sorted(drawn) == sorted(Path(p["file"]).stem for p in report["plots"])
+    assert len(drawn) == 11
+    for plot in seen["plots"]:
+        check_plot(plot, seen["paper"])
+    said = " ".join(text["text"] for plot in seen["plots"] for text in plot["texts"])
+    tabled = " ".join(table["text"] for table in seen["tables"])
+    for cell in (*OPS, "chunk 4096 KiB", "16 threads", "heap"):
+        assert cell in said and cell in tabled, cell
+    for workload in ("vmpte", "chunky", "heap", "op-cost", "multi-fault"):
+        captions = [t["caption"] for t in seen["tables"] if t["caption"].startswith(workload)]
+        assert captions, workload
+        assert all(("TCG (soft" in c) != ("icount" in c) for c in captions), "one clock a table"
+    assert all(len(t["widths"]) == 1 and t["scopes"] and t["rows"] for t in seen["tables"])
+    assert all(seen["focusable"]) and len(seen["focusable"]) > 20
+    assert seen["page"][0] <= seen["page"][1]
+
+
+def test_the_summary_fits_a_screen_and_begins_with_the_control(rich: Path, tmp_path: Path) -> None:
+    seen = probe(rich, tmp_path / "profile", "--window-size=1280,1000")
+    first = seen["tables"][0]
+    assert first["section"] == "summary"
+    assert first["text"].split("\n")[1].startswith("A/A control") or "A/A control" in first["text"]
+    assert seen["summaryEnd"] <= 1000
+
+
+def test_a_narrow_window_scrolls_tables_not_the_page(rich: Path, tmp_path: Path) -> None:
+    seen = probe(rich, tmp_path / "profile", "--window-size=500,900")
+    assert seen["page"][0] <= seen["page"][1]
+
+
+def test_it_prints(rich: Path, tmp_path: Path) -> None:
+    target = tmp_path / "report.pdf"
+    argv = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'p'}", "--no-pdf-header-footer",
+            f"--print-to-pdf={target}", rich.as_uri()]  # fmt: skip
+    subprocess.run(argv, capture_output=True, timeout=300, check=True)
+    assert 8 <= target.read_bytes().count(b"/Type /Page\n") <= 25

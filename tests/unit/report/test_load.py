@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.record import BootRecord, Crash, load_boots
+from harness.bench.record import BootRecord, Crash, FalseStart, load_boots
 from harness.core.errors import UserError
-from harness.report import tables
+from harness.report import provenance, tables
 from harness.report.find import newest_run
 from harness.report.load import load
 from tests.unit.report.make_run import MakeRun
@@ -55,6 +55,23 @@ def test_zero_variance(tmp_path: Path) -> None:
     data = load([MakeRun(tmp_path / "r", noise=0, effect=0, boots=6).write()])
     verdicts = {r["verdict"] for r in tables.rows(data) if r["metric"] == "faults_per_minute"}
     assert verdicts == {"same within 0 %"}
+
+
+def test_a_boot_begun_again_is_said_and_its_console_linked(tmp_path: Path) -> None:
+    folder = MakeRun(tmp_path / "r").write()
+    lines = (folder / "boots.jsonl").read_text().splitlines()
+    stalled = "boots/000/console-stalled-1.log"
+    start = FalseStart(reason="silent", seconds=83.0, last_line="tsc", console=stalled)
+    first = BootRecord.model_validate_json(lines[0])
+    lines[0] = first.model_copy(update={"false_starts": [start]}).model_dump_json()
+    (folder / "boots.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "boots" / "000").mkdir(parents=True, exist_ok=True)
+    (folder / stalled).write_text("tsc\n")
+    data = load([folder])
+    assert "1 boot of 'before' came to nothing and was begun again (of 2)" in text(data.warnings)
+    table = provenance.boot_table(data.runs[0])
+    assert [row[3] for row in table.rows[:2]] == ["ok, after 1 false start", "ok"]
+    assert stalled in [label for label, _ in provenance.raw_links(data, tmp_path)]
 
 
 def test_a_crashed_variant_counts_finished_cells_only(tmp_path: Path) -> None:
@@ -233,3 +250,13 @@ def test_newest_run(tmp_path: Path) -> None:
     MakeRun(tmp_path / "a", "a").write()
     (tmp_path / "stray").mkdir()
     assert newest_run(tmp_path).name == "a"
+
+
+def test_a_boot_that_was_interrupted_and_done_again_is_no_warning(tmp_path: Path) -> None:
+    run = MakeRun(tmp_path / "r", status={1: "interrupted"}).write()
+    assert "interrupted" in text(load([run]).warnings)
+    records, _ = load_boots(run)
+    again = next(r for r in records if r.boot == 1).model_copy(update={"status": "ok"})
+    with (run / "boots.jsonl").open("a") as stream:
+        stream.write(again.model_dump_json() + "\n")
+    assert "interrupted" not in text(load([run]).warnings)

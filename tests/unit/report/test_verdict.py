@@ -95,13 +95,52 @@ def test_false_claims_stay_rare(monkeypatch: pytest.MonkeyPatch) -> None:
         ([100_000, 100_100], [100_050, 100_100], "same within 0.10 %"),
         ([100, 300], [200, 250], "cannot tell (needs about 3 more boots)"),
         ([0], [0], "same within 0 %"),
-        ([0], [4], "higher"),
+        ([0], [4], "same within 4 kB"),
+        ([44, 44], [52, 52], "same within 8 kB"),
+        ([44, 44], [56, 56], "higher"),
+        ([102_440], [102_448], "same within 0.0079 %"),
     ],
 )
 def test_exact_metrics_compare_ranges(
     before: list[float], after: list[float], word: str
 ) -> None:
     assert verdict.compare("VmPTE", "tcg", side(before), side(after, 100)).verdict == word
+
+
+def test_memory_of_an_allocator_is_never_exact() -> None:
+    def found(workload: str) -> Comparison:
+        sides = side([780.0, 780.0]), side([732.0, 732.0], 100)
+        return verdict.compare("VmPTE", "tcg", *sides, workload=workload)
+
+    assert (found("vmpte").method, found("vmpte").verdict) == ("exact", "lower")
+    assert (found("allocator").method, found("allocator").verdict) == ("test", "")
+    assert found("redis").method == "test"
+
+
+def test_rates_without_spread_need_as_many_boots_as_others() -> None:
+    assert wall([100.0] * 2, [101.0] * 2).verdict.startswith("cannot tell")
+    assert wall([100.0] * 6, [101.0] * 6).verdict == "higher"
+
+
+def test_a_quantity_that_never_varies_is_exact_whatever_its_name() -> None:
+    def verdict_of(metric: str, before: list[float], after: list[float]) -> str:
+        return verdict.compare(metric, "tcg", side(before), side(after, 100)).verdict
+
+    assert verdict_of("tables_freed", [0, 0], [256, 256]) == "higher"
+    assert verdict_of("tables_freed", [3, 3], [3, 3]) == "same within 0 %"
+    assert verdict_of("tables_freed", [0], [256]) == "", "one boot each: the test decides"
+    assert verdict_of("ns_per_page", [5, 5], [6, 6]) == "", "a price is never exact"
+
+
+@pytest.mark.parametrize(
+    "residual, word",
+    [(0.0, "higher"), (0.2, "higher"), (0.35, "same within 0.35 %")],
+)
+def test_no_count_is_believed_below_the_residual(residual: float, word: str) -> None:
+    before = side([6680.0, 6850.0, 6720.0])
+    after = {seed: value * 1.003 for seed, value in before.items()}
+    found = verdict.compare("instructions_per_fault", "icount", before, after, residual)
+    assert found.verdict == word
 
 
 def counted(before: Sequence[float], after: Sequence[float], *, paired: bool) -> Comparison:
@@ -112,7 +151,9 @@ def counted(before: Sequence[float], after: Sequence[float], *, paired: bool) ->
 
 def test_counts_of_one_history_are_not_believed_below_the_known_effect_of_history() -> None:
     assert counted([6680, 6681], [6720, 6721], paired=False).verdict.startswith("cannot tell")
-    assert counted([6680], [7000], paired=False).verdict == "higher"
+    assert counted([6680, 6690], [7000, 7010], paired=False).verdict == "higher"
+    assert counted([6680], [7000], paired=False).verdict.startswith("cannot tell")
+    assert counted([6680], [7000], paired=True).verdict.startswith("cannot tell")
     assert counted([6680, 6681], [6680, 6681], paired=False).verdict == "same within 2.5 %"
 
 

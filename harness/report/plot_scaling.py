@@ -1,4 +1,4 @@
-"""Fault rate (or instructions per fault) by threads, with every boot to be seen."""
+"""A cost, or page-table memory, over threads or a size, with every boot to be seen."""
 
 from __future__ import annotations
 
@@ -8,38 +8,54 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from harness.report import theme, words
-from harness.report.load import RunData
+from harness.report import metrics, theme, words
 from harness.report.picture import Plot, boots_text, origin, style_of, where
+from harness.report.rundata import RunData
 from harness.report.tables import Row
 
+LOG_FROM = 20  # values that differ by so much are drawn on a logarithm
 
-def rates(data: RunData, rows: Sequence[Row]) -> Plot:
-    rows = sorted(rows, key=lambda row: float(row.params["threads"]))
+
+def scaling(data: RunData, rows: Sequence[Row], axis: str) -> Plot:
+    """One metric of cells that differ by the parameter ``axis`` only."""
+    rows = sorted(rows, key=lambda row: float(row.params[axis]))
     first = rows[0]
     figure = theme.figure(4.2)
     left, right = figure.subplots(1, 2)
-    names = [name for name in data.variants if any(row.boots(name) for row in rows)]
+    names = [name for name in data.variants if any(row.boots(name) for row in rows)
+             and (metrics.is_cost(first.metric) or name not in data.controls)]  # fmt: skip
+    reference = _references(rows, names)
     for place, name in enumerate(names):
         shift = 0.0 if len(names) == 1 else 0.52 * (place / (len(names) - 1) - 0.5)
         style = style_of(data, name)
         _rate_points(left, rows, name, shift, style)
-        _relative_points(right, rows, (names[0], name), shift, style)
+        _relative_points(right, rows, (reference[name], name), shift, style)
     label = words.metric_label(first.metric)
-    _finish_rates(left, right, rows, names, label)
-    mode = first.params.get("mode", "letter")
-    title = f"{label[0].upper()}{label[1:]} by threads"
-    title += "" if mode == "letter" else f", mode {mode}"
+    label += "" if metrics.is_cost(first.metric) else f" ({first.unit})"
+    origins = " or ".join(dict.fromkeys(reference.values()))
+    _finish_rates(left, right, (rows, axis), names, label)
+    right.set_ylabel(f"change from the median of {origins} (%)")
+    title = f"{label[0].upper()}{label[1:]} by {axis.partition('_')[0]}"
+    fixed = words.cell(first.workload, {k: v for k, v in first.params.items() if k != axis},
+                       [k for k in first.telling if k != axis])  # fmt: skip
+    title += "" if fixed in ("", "multi-fault") else f", {fixed}"
     theme.finish(figure, title, origin(first))
     medians = "; ".join(
-        f"{words.cell(row.workload, row.params)}: "
+        f"{row.cell}: "
         + ", ".join(f"{n} {words.number(row.median(n))}" for n in names if row.boots(n))
         for row in rows
     )
-    caption = f"Left: each point one boot (median of its repeats), lines through the medians over boots. Right: the same points as the change from the median of '{names[0]}'; the bar is the median. {boots_text(rows)}."  # noqa: E501
-    return Plot(f"{first.metric}-{mode}-{first.accel}", title, f"{caption} {where(first)}",
-                f"Two panels of points by number of threads. Medians: {medians}.", figure,
+    caption = f"Left: each point one boot (median of its repeats), lines through the medians over boots. Right: the same points as the change from the median of {origins}; the bar is the median. {boots_text(rows)}."  # noqa: E501
+    name = f"{fixed}-{first.metric}-by-{axis}-{first.accel}"
+    return Plot(name, title, f"{caption} {where(first)}",
+                f"Two panels of points by {axis}. Medians: {medians}.", figure,
                 first.workload)  # fmt: skip
+
+
+def _references(rows: Sequence[Row], names: Sequence[str]) -> dict[str, str]:
+    """Whose median each variant's points are drawn against: its baseline's, else its own."""
+    known = {name: c.baseline for row in rows for name, c in row.comparisons.items()}
+    return {name: known.get(name, name) for name in names}
 
 
 def _rate_points(
@@ -72,22 +88,29 @@ def _relative_points(
 
 
 def _finish_rates(
-    left: Axes, right: Axes, rows: Sequence[Row], names: Sequence[str], label: str
+    left: Axes, right: Axes, along: tuple[Sequence[Row], str],
+    names: Sequence[str], label: str,
 ) -> None:
+    rows, axis = along
+    unit = words.UNITS.get(axis.rpartition("_")[2], "")
+    ticks = [str(row.params[axis]) for row in rows]
     for axes in (left, right):
-        axes.set_xticks(range(len(rows)), [str(row.params["threads"]) for row in rows])
+        axes.set_xticks(range(len(rows)), ticks)
         axes.set_xlim(-0.6, len(rows) - 0.4)
-        axes.set_xlabel("threads")
+        axes.set_xlabel(f"{axis.partition('_')[0]} ({unit})" if unit else axis)
         axes.grid(axis="x", visible=False)
-    left.set_ylim(bottom=0, top=left.get_ylim()[1] * 1.12)
+    medians = [m for row in rows for n in names if (m := row.median(n))]
+    if medians and min(medians) > 0 and max(medians) > LOG_FROM * min(medians):
+        left.set_yscale("log")
+    else:
+        left.set_ylim(bottom=0, top=left.get_ylim()[1] * 1.12)
     left.set_ylabel(_scaled(left, label))
-    left.legend(loc="lower right", frameon=False, handlelength=3)
+    left.legend(loc="best", frameon=False, handlelength=3)
     right.axhline(0, color=theme.MUTED, linewidth=1)
     reach = max(0.5, *(abs(end) for end in right.get_ylim()))
     right.set_ylim(-reach * 1.05, reach * 1.05)
     right.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
-    right.set_ylabel(f"change from the median of {names[0]} (%)")
 
 
 def _scaled(axes: Axes, label: str) -> str:
