@@ -36,7 +36,7 @@ def plan(
     return [
         TestCase(
             name, f"{GUEST_DIR}/{name} --seed {seed + turn} --seconds {each}{extra}",
-            2.0 * each + 40.0, seed + turn,
+            20.0, seed + turn, fixed=8.0 * each + 160.0,
         )
         for turn in range(rounds) for name in chosen
     ]

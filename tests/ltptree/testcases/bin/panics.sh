@@ -1,0 +1,3 @@
+#!/bin/sh
+echo c > /proc/sysrq-trigger
+sleep 60

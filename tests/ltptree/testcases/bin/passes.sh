@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "passes.c:1: TPASS: it does"
