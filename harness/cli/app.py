@@ -7,22 +7,38 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli import bench, build, care, guest, series, stability
+from harness.cli import (
+    bases,
+    bench,
+    build,
+    care,
+    guest,
+    ltp,
+    nightly,
+    reproduce,
+    series,
+    stability,
+)
 from harness.cli.common import say
+from harness.cli.once import Command
 
 app = typer.Typer(
     name="harness", no_args_is_help=True, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Measure what freeing empty user PTE page tables saves and costs.",
 )
-app.command()(build.build)
-app.command()(guest.boot)
-app.command()(guest.run)
-app.command()(bench.bench)
-app.command()(bench.report)
-app.command()(stability.stability)
-app.command()(care.doctor)
-app.command()(care.cache)
+app.command(cls=Command)(build.build)
+app.command(cls=Command)(bases.bases)
+app.command(cls=Command)(guest.boot)
+app.command(cls=Command)(guest.run)
+app.command(cls=Command)(bench.bench)
+app.command(cls=Command)(bench.report)
+app.command(cls=Command)(ltp.ltp)
+app.command(cls=Command)(stability.stability)
+app.command(cls=Command)(nightly.nightly)
+app.command(cls=Command)(reproduce.reproduce)
+app.command(cls=Command)(care.doctor)
+app.command(cls=Command)(care.cache)
 app.add_typer(series.app, name="series")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import resource
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ def bench(
     variants: Annotated[
         str, typer.Option("--variants", help="Comma-separated [those of harness.toml].")
     ] = "",
+    base: common.BaseName = "",
     profile: Annotated[str, typer.Option("--profile", help="quick, letter, ... [quick].")] = "",
     workload: Annotated[
         str, typer.Option("--workload", help="Only these, comma-separated [profile].")
@@ -31,7 +33,21 @@ def bench(
     rounds: Annotated[
         int, typer.Option("--rounds", min=0, help="Rounds of multi-fault instead of seconds.")
     ] = 0,
-    accel: common.AccelName = "auto",
+    accel: Annotated[
+        str,
+        typer.Option(
+            "--accel",
+            help="auto, kvm, tcg, icount (TCG that counts instructions); tcg,icount does both "
+            "[profile, else auto].",
+        ),
+    ] = "",
+    control: Annotated[
+        bool | None,
+        typer.Option(
+            "--control/--no-control",
+            help="Boot the first variant under a second name too (A/A) [where time is measured].",
+        ),
+    ] = None,
     smp: common.Smp = 0,
     memory: common.Memory = "",
     append: common.Append = "",
@@ -58,9 +74,13 @@ def bench(
     from harness.bench.record import load_run  # noqa: PLC0415
     from harness.cli import experiment  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
     if resume is not None:
-        plan = plans.from_record(load_run(resume).plan)
+        recorded = load_run(resume).plan
+        plan = plans.from_record(recorded)
+        env = replace(env, project=env.project.on_base(str(recorded.get("base", ""))))
+        if base:
+            raise UserError("--resume goes on with the run's own base", hint="drop --base")
         if out is not None:
             raise UserError("--resume goes on in the run's own directory", hint="drop --out")
     else:
@@ -71,13 +91,15 @@ def bench(
             memory=memory or guest.memory, cmdline=append,
             overrides=plans.Overrides(
                 threads=plans.parse_threads(threads) if threads else (), boots=boots,
-                repeat=repeat, seconds=duration, rounds=rounds,
+                repeat=repeat, seconds=duration, rounds=rounds, control=control,
                 workloads=common.names(workload, "--workload") if workload else (),
             ),
         )
     directory = resume or _directory(env, out, plan.profile)
     if dry_run:
         common.say("\n".join(experiment.describe_plan(plan)))
+        for baseline, name in experiment.declared_pairs(env, plan.variants):
+            common.say(f"compared: {name} with {baseline}")
         return
     request = experiment.Request(plan, directory, source=source, mirror=mirror, jobs=jobs)
     crashes = experiment.conduct(env, request)
@@ -96,18 +118,15 @@ def _variants(env: Setup, text: str) -> list[str]:
     """
     if text:
         return common.names(text, "--variants")
-    from harness.kernel.series import load_series  # noqa: PLC0415
+    from harness.kernel.patchlist import own_series  # noqa: PLC0415
 
     found = []
     for name in env.project.config.defaults.variants:
-        series = env.project.variant(name).series
-        if series:
-            folder = env.project.root / series.format(base=env.project.base_name(name))
-            try:
-                load_series(folder)
-            except UserError as error:
-                env.progress.warn(f"variant {name} is left out: {error.message}")
-                continue
+        try:
+            own_series(env.workspace, env.project, name, env.progress, fetch=False)
+        except UserError as error:
+            env.progress.warn(f"variant {name} is left out: {error.message}")
+            continue
         found.append(name)
     return found
 
@@ -124,7 +143,9 @@ def _directory(env: Setup, out: Path | None, profile: str) -> Path:
 
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Run directories [the newest run].")
+        list[Path] | None, typer.Argument(
+            help="Run directories [the newest run]; those of `harness stability` add its verdicts.",
+        )
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where to write [the first run].")
@@ -132,6 +153,12 @@ def report(
     mail: Annotated[
         bool, typer.Option("--mail", help="Print plain text, 72 columns, for a mailing list.")
     ] = False,
+    trend: Annotated[
+        bool, typer.Option("--trend", help="Each metric across runs [all runs], steps marked.")
+    ] = False,
+    metric: Annotated[
+        str, typer.Option("--metric", help="With --trend: only these [page tables and costs].")
+    ] = "",
     as_json: common.Json = False,
     quiet: common.Quiet = False,
     verbose: common.Verbose = False,
@@ -141,18 +168,46 @@ def report(
 
     Example: harness report results/20260101-120000-quick --json
     """
+    from harness.report import stability  # noqa: PLC0415
     from harness.report.find import newest_run  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
     results = env.project.root / env.project.config.defaults.results
-    directories = list(runs or []) or [newest_run(results)]
+    if metric and not trend:
+        raise UserError("--metric chooses what --trend shows", hint="add --trend")
+    if trend:
+        _trend(env, list(runs or []), results, (out, metric), as_json)
+        return
+    directories = list(runs or [])
+    if all(stability.is_run(directory) for directory in directories):
+        directories.append(newest_run(results))
+    measured = next(one for one in directories if not stability.is_run(one))
     if mail:
         from harness.report.load import load  # noqa: PLC0415
         from harness.report.text import mail as as_mail  # noqa: PLC0415
 
         common.say(as_mail(load(directories)))
         return
-    _report(env, directories, out or directories[0], as_json)
+    _report(env, directories, out or measured, as_json)
+
+
+def _trend(
+    env: Setup, runs: list[Path], results: Path, chosen: tuple[Path | None, str], as_json: bool
+) -> None:
+    """Write trend.html and print the trends."""
+    from harness.report import trend as trends  # noqa: PLC0415
+    from harness.report.find import all_runs  # noqa: PLC0415
+    from harness.report.trend_page import write_trend  # noqa: PLC0415
+
+    out, metric = chosen
+    wanted = common.names(metric, "--metric") if metric else []
+    found, warnings = trends.trends(runs or all_runs(results), wanted)
+    path = write_trend(found, warnings, out or results)
+    if as_json:
+        common.print_json([trend.as_dict() for trend in found])
+    else:
+        common.say(trends.text(found, warnings))
+    env.progress.say(f"trend: {path}")
 
 
 def _report(env: Setup, runs: list[Path], out: Path, as_json: bool) -> None:

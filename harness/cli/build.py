@@ -8,18 +8,16 @@ import typer
 
 from harness.cli import common
 from harness.core.config import Project
-from harness.core.errors import UserError
 
 
 def build(
     variant: Annotated[
         str, typer.Option("--variant", help="Comma-separated variants [those of harness.toml].")
     ] = "",
-    base: Annotated[
-        str, typer.Option("--base", help="Only variants of this base; checks its name.")
-    ] = "",
+    base: common.BaseName = "",
     source: common.SourceDir = None,
     mirror: common.MirrorUrl = None,
+    origin: common.Origin = None,
     jobs: common.Jobs = 0,
     force: Annotated[bool, typer.Option("--force", help="Build even if it is cached.")] = False,
     dry_run: common.DryRun = False,
@@ -33,23 +31,25 @@ def build(
     Example: harness build --variant before,after
     """
     from harness.kernel.build import build_variant, plan_build  # noqa: PLC0415
+    from harness.kernel.tree import Wanted  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
-    wanted = _variants(env.project, variant, base)
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    names = _variants(env.project, variant, base)
+    wanted = Wanted(mirror=mirror, origin=origin)
     if dry_run:
-        for name in wanted:
+        for name in names:
             plan = plan_build(
-                env.workspace, env.project, name, source_dir=source, mirror=mirror,
+                env.workspace, env.project, name, source_dir=source, wanted=wanted,
                 progress=env.progress,
             )
             common.say("\n".join(plan.steps()))
         return
     builds = [
         build_variant(
-            env.workspace, env.project, name, source_dir=source, mirror=mirror,
+            env.workspace, env.project, name, source_dir=source, wanted=wanted,
             jobs=jobs or None, force=force, progress=env.progress,
         )
-        for name in wanted
+        for name in names
     ]
     if as_json:
         common.print_json([
@@ -62,14 +62,7 @@ def build(
 
 
 def _variants(project: Project, text: str, base: str) -> list[str]:
-    """The variants to build; with ``base`` those of it among the named or the default ones."""
-    if base:
-        project.base(base)
+    """The variants to build; with ``base`` they must be of that one."""
     wanted = common.names(text, "--variant") if text else list(project.config.defaults.variants)
-    found = [name for name in wanted if not base or project.base_name(name) == base]
-    if not found:
-        raise UserError(
-            f"none of the variants {', '.join(wanted)} has the base '{base}'",
-            hint="give others with --variant",
-        )
-    return found
+    common.check_base(project, wanted, base, "--variant")
+    return wanted

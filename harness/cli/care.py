@@ -12,8 +12,8 @@ import typer
 from harness.cli import common
 from harness.core.errors import EXIT_USER, UserError
 
-PARTS = ("builds", "work", "sources", "images", "programs", "downloads", "ccache", "logs", "tmp",
-         "guests")
+PARTS = ("builds", "work", "sources", "series", "images", "programs", "disks", "downloads",
+         "ccache", "logs", "tmp", "guests")
 HALF_MADE_S = 3600.0
 # Rebuilt by the next command; what is left out costs a download or two kernel builds.
 

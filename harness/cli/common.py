@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 MirrorUrl = Annotated[
     str | None,
     typer.Option("--mirror", metavar="URL", help="Debian mirror [the system's apt configuration]."),
+]
+Origin = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="PLACE",
+        help="Fetch the base from here: a local clone or another URL of a git base, a tarball.",
+    ),
+]
+BaseName = Annotated[
+    str, typer.Option("--base", help="A base of harness.toml, instead of the default one.")
 ]
 SourceDir = Annotated[
     Path | None,
@@ -51,10 +62,11 @@ class Setup:
     progress: Progress
 
 
-def setup(*, quiet: bool, verbose: bool, workspace: Path | None) -> Setup:
-    """Read harness.toml and open the cache."""
+def setup(*, quiet: bool, verbose: bool, workspace: Path | None, base: str = "") -> Setup:
+    """Read harness.toml and open the cache; ``base`` replaces the default base."""
     return Setup(
-        config.load(), Workspace(workspace), Progress(-1 if quiet else 1 if verbose else 0)
+        config.load().on_base(base), Workspace(workspace),
+        Progress(-1 if quiet else 1 if verbose else 0),
     )
 
 
@@ -74,3 +86,16 @@ def names(text: str, what: str) -> list[str]:
     if not found:
         raise UserError(f"{what} names nothing")
     return list(dict.fromkeys(found))
+
+
+def check_base(project: Project, variants: Sequence[str], base: str, flag: str) -> None:
+    """That the variants exist and are of ``base`` where one was named; ``flag`` chose them.
+
+    Raises :class:`UserError`.
+    """
+    for name in variants:
+        if project.base_name(name) != base and base:
+            raise UserError(
+                f"variant {name} is of base {project.base_name(name)}, not {base}",
+                hint=f"give others with {flag}, or leave --base out",
+            )

@@ -33,6 +33,7 @@ Push = Annotated[
 
 def boot(
     variant: common.Variant = "before",
+    base: common.BaseName = "",
     accel: common.AccelName = "auto",
     smp: common.Smp = 0,
     memory: common.Memory = "",
@@ -54,7 +55,7 @@ def boot(
     from harness.cli import machines  # noqa: PLC0415
     from harness.machine import qemu  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
     build = machines.need_build(env, variant, source=source)
     image = machines.need_image(env)
     chosen = machines.need_accel(env, accel, build, smp or env.project.config.guest.smp)
@@ -67,7 +68,9 @@ def boot(
         return
     ssh = need("ssh", package="openssh-client")
     with _logs(env, "boot.") as folder:
-        guest = machines.make_guest(spec, build, image, folder, boot_timeout or None)
+        guest = machines.make_guest(
+            spec, build, image, folder, env.progress.warn, boot_timeout or None
+        )
         if gdb:
             env.progress.say(
                 f"gdb {build.vmlinux} -ex 'target remote {guest.gdb_socket}' -ex continue"
@@ -98,6 +101,7 @@ def boot(
 def run(
     command: Annotated[list[str], typer.Argument(help="The command, after --.")],
     variant: common.Variant = "before",
+    base: common.BaseName = "",
     accel: common.AccelName = "auto",
     smp: common.Smp = 0,
     memory: common.Memory = "",
@@ -125,7 +129,7 @@ def run(
     from harness.guest.programs import GUEST_DIR, build_programs  # noqa: PLC0415
     from harness.machine import qemu  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
     build = machines.need_build(env, variant, source=source)
     image = machines.need_image(env)
     chosen = machines.need_accel(env, accel, build, smp or env.project.config.guest.smp)
@@ -143,7 +147,9 @@ def run(
     if missing:
         raise UserError(f"--push {missing[0]}: no such file")
     with _logs(env, "run.") as scratch:
-        guest = machines.make_guest(spec, build, image, scratch, boot_timeout or None)
+        guest = machines.make_guest(
+            spec, build, image, scratch, env.progress.warn, boot_timeout or None
+        )
         with guest:
             for path in files:
                 guest.push(path, f"{GUEST_DIR}/{path.name}")
@@ -161,7 +167,7 @@ def run(
 
 @contextlib.contextmanager
 def _logs(env: common.Setup, prefix: str) -> Iterator[Path]:
-    """A directory for a guest's logs; kept when something went wrong, for the line names it."""
+    """A directory for a guest's logs; kept when something went wrong, for a line names it."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=env.workspace.dir("guests")))
     try:
         yield folder
@@ -170,7 +176,8 @@ def _logs(env: common.Setup, prefix: str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    if not any(folder.glob("*-stalled-*")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _relay(stream: BinaryIO) -> Callable[[bytes], None]:

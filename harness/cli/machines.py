@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.cli.common import Setup
 from harness.guest.image import Image, get_image
 from harness.kernel.build import Build, build_variant
+from harness.kernel.tree import Wanted
 from harness.machine import accel as accels
 from harness.machine import qemu
 from harness.machine.accel import Accel
@@ -19,8 +21,8 @@ def need_build(
 ) -> Build:
     """The build of a variant, made if it is not in the cache."""
     return build_variant(
-        env.workspace, env.project, variant, source_dir=source, mirror=mirror, jobs=jobs or None,
-        progress=env.progress,
+        env.workspace, env.project, variant, source_dir=source, wanted=Wanted(mirror=mirror),
+        jobs=jobs or None, progress=env.progress,
     )
 
 
@@ -54,13 +56,13 @@ def make_spec(
 
 
 def make_guest(
-    spec: qemu.GuestSpec, build: Build, image: Image, folder: Path,
-    boot_seconds: float | None = None,
+    spec: qemu.GuestSpec, build: Build, image: Image, folder: Path, warn: Callable[[str], None],
+    boot_seconds: float | None = None, crowd: float = 1.0,
 ) -> Guest:
-    """A guest that is not started yet."""
+    """A guest that is not started yet; ``crowd``: how much slower it is for its neighbours."""
     from harness.bench.runner import slowness  # noqa: PLC0415
 
     return Guest(
-        spec, folder, key=image.ssh_key, host_key=image.host_key, slowness=slowness(build),
-        boot_seconds=boot_seconds,
+        spec, folder, key=image.ssh_key, host_key=image.host_key, slowness=slowness(build) * crowd,
+        boot_seconds=boot_seconds, warn=warn,
     )

@@ -1,25 +1,38 @@
-"""Conducts a stability run: builds, boots, verdicts, record."""
+"""The suites: what each needs on the host and in the guest, and which tests it has."""
 
 from __future__ import annotations
 
-from collections import Counter
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bench.host import describe_harness, describe_host
-from harness.bench.runner import now
-from harness.cli import machines
 from harness.cli.common import Setup
+from harness.core import digest
+from harness.core.errors import UserError
 from harness.core.proc import capture
-from harness.guest.image import Image
+from harness.guest import ltptree
+from harness.guest.disk import get_disk
 from harness.guest.programs import GUEST_DIR, build_programs
-from harness.kernel.build import Build
-from harness.machine.accel import Accel
+from harness.kernel import selftests as compiled
+from harness.kernel.source import get_source
 from harness.machine.guest import Guest
-from harness.stability import races
-from harness.stability.record import StabilityRun, Verdict, VerdictWriter
-from harness.stability.suite import SuiteRunner, TestCase
+from harness.stability import ltp, races, selftests, stressors
+from harness.stability.suite import Suite, TestCase
+
+SUITES = ("races", "piecewise", "selftests", "stress-ng", "trinity")
+
+
+@dataclass(frozen=True)
+class LtpRequest:
+    """What only LTP needs to know."""
+
+    tree: Path | None
+    suites: Sequence[str]
+    skip_file: Path | None
+    seconds: float
+    whole: bool = False
+    """All of the tree's lists: whoever has a command of one of them needs no choice."""
 
 
 @dataclass(frozen=True)
@@ -37,82 +50,119 @@ class Request:
     memory: str
     append: str
     directory: Path
+    confirm: bool = True
+    resume: bool = False
+    jobs: int = 1
+    gdb: bool = False
+    ltp: LtpRequest | None = None
 
 
-def conduct(env: Setup, request: Request) -> list[Verdict]:
-    """Run the suite on every variant; the verdicts, which are on disk as well."""
-    writer = VerdictWriter(request.directory, StabilityRun(
-        started=now(), suite=request.suite, seed=request.seed, seconds=request.seconds,
-        host=describe_host(), harness=describe_harness(env.project.root),
-        smp=request.smp or env.project.config.guest.smp,
-    ))
+@dataclass(frozen=True)
+class Arrangement:
+    """A suite made ready: its tests, or how to ask a guest for them."""
+
+    suite: Suite
+    tests: Sequence[TestCase] = ()
+    ask: Callable[[Guest], list[TestCase]] | None = None
+    disks: tuple[Path, ...] = ()
+    append: str = ""
+
+
+def arrange(env: Setup, request: Request) -> Arrangement:
+    """Make ready the suite that a request names.
+
+    Raises :class:`UserError` for an unknown suite or test, and what compiling it raises.
+    """
+    known = {
+        "races": _races, "piecewise": _piecewise, "selftests": _selftests, "ltp": _ltp,
+        "stress-ng": _stress, "trinity": _trinity,
+    }
+    if request.suite not in known:
+        raise UserError(f"unknown suite '{request.suite}'", hint=f"known: {', '.join(known)}")
+    return known[request.suite](env, request)
+
+
+def _races(env: Setup, request: Request) -> Arrangement:
     programs = build_programs(env.workspace, env.project, env.progress)
-    tests = _tests(request, programs)
-    found: list[Verdict] = []
-    for variant in request.variants:
-        build = machines.need_build(env, variant)
-        image = machines.need_image(env)
-        accel = machines.need_accel(env, request.accel, build, request.smp or 4)
-        writer.run.variants[variant] = build.metadata
-        writer.run.accel = accel.record()
-        writer.save()
-        runner = SuiteRunner(
-            request.suite, variant, _booter(env, request, build, image, accel),
-            lambda guest: races.push(guest, programs, sorted({_program(t) for t in tests})),
-        )
-        title = f"{request.suite} on {variant}: {len(tests)} tests"
-        with env.progress.task(title, len(tests)) as task:
-            for number, verdict in enumerate(runner.run(tests), 1):
-                writer.add(verdict)
-                found.append(verdict)
-                task.update(number, verdict.test)
-                if verdict.verdict not in ("pass", "skip"):
-                    env.progress.warn(
-                        f"{variant} {verdict.test} seed {verdict.seed}: {verdict.verdict}: "
-                        f"{verdict.reason}"
-                    )
-    writer.run.finished = now()
-    writer.save()
-    return found
+    tests = races.plan(
+        programs, only=request.tests, seed=request.seed, seconds=request.seconds,
+        threads=request.threads,
+    )
+    return Arrangement(_pushed("races", programs, tests), tests)
 
 
-def _tests(request: Request, programs: Path) -> list[TestCase]:
-    if request.suite == "races":
-        return races.plan(
-            programs, only=request.tests, seed=request.seed, seconds=request.seconds,
-            threads=request.threads,
-        )
+def _piecewise(env: Setup, request: Request) -> Arrangement:
+    programs = build_programs(env.workspace, env.project, env.progress)
     cases = request.tests or capture([str(programs / "piecewise"), "list"]).split()
-    return [TestCase(case, f"{GUEST_DIR}/piecewise {case}", 30.0) for case in cases]
+    tests = [TestCase(case, f"{GUEST_DIR}/piecewise {case}", 20.0, fixed=120.0) for case in cases]
+    return Arrangement(_pushed("piecewise", programs, tests), tests)
 
 
-def _program(test: TestCase) -> str:
-    return Path(test.command.split()[0]).name
+def _pushed(name: str, programs: Path, tests: Sequence[TestCase]) -> Suite:
+    wanted = sorted({Path(test.command.split()[0]).name for test in tests})
+    return Suite(name, lambda guest: races.push(guest, programs, wanted), leaks=True)
 
 
-def _booter(
-    env: Setup, request: Request, build: Build, image: Image, accel: Accel
-) -> Callable[[int], Guest]:
-    spec = machines.make_spec(
-        env, build, image, accel, smp=request.smp, memory=request.memory, append=request.append
+def _selftests(env: Setup, request: Request) -> Arrangement:
+    bases = {env.project.base_name(variant) for variant in request.variants}
+    if len(bases) > 1:
+        raise UserError(
+            f"the variants have different bases: {', '.join(sorted(bases))}",
+            hint="each base has selftests of its own; run them apart",
+        )
+    source = get_source(env.workspace, env.project, bases.pop(), progress=env.progress)
+    extras = env.project.root / "guest" / "suites"
+    files = [extras / selftests.HOOK, extras / "sudo"]
+    key = digest.key([compiled.key(source), *map(digest.of_file, files)])
+
+    def populate(root: Path) -> None:
+        compiled.compile_into(env.workspace, source, root, env.progress)
+        (root / "bin").mkdir()
+        shutil.copy(files[0], root / selftests.HOOK)
+        shutil.copy(files[1], root / "bin" / "sudo")
+
+    disk = get_disk(env.workspace, selftests.NAME, key, populate, env.progress)
+    return Arrangement(
+        Suite(selftests.NAME, selftests.prepare, selftests.judge), disks=(disk,),
+        ask=lambda guest: selftests.plan(guest, request.tests),
     )
 
-    def boot(number: int) -> Guest:
-        folder = request.directory / "boots" / f"{build.variant}-{number:02d}"
-        return machines.make_guest(spec, build, image, folder)
 
-    return boot
+def _stress(env: Setup, request: Request) -> Arrangement:
+    return Arrangement(
+        Suite("stress-ng", _nothing, stressors.judge_stress),
+        ask=lambda guest: stressors.plan_stress(
+            guest, request.tests, request.seconds, request.seed
+        ),
+    )
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """Counts per variant, then every verdict that is neither pass nor skip, then the skips."""
-    lines = []
-    for variant in dict.fromkeys(v.variant for v in verdicts):
-        counts = Counter(v.verdict for v in verdicts if v.variant == variant)
-        lines.append(f"{variant}: " + ", ".join(f"{n} {word}" for word, n in counts.most_common()))
-    for v in verdicts:
-        if v.verdict not in ("pass", "skip"):
-            lines.append(f"  {v.verdict:5} {v.variant} {v.test} seed {v.seed}: {v.reason}")
-    skips = {(v.test, v.reason) for v in verdicts if v.verdict == "skip"}
-    lines += [f"  skip  {test}: {reason}" for test, reason in sorted(skips)]
-    return "\n".join(lines)
+def _trinity(env: Setup, request: Request) -> Arrangement:
+    return Arrangement(
+        Suite("trinity", _nothing, stressors.judge_trinity),
+        ask=lambda guest: stressors.plan_trinity(
+            guest, request.tests, request.seconds, request.seed
+        ),
+    )
+
+
+def _nothing(guest: Guest) -> None:
+    """The image has all that these suites need."""
+
+
+def _ltp(env: Setup, request: Request) -> Arrangement:
+    config, asked = env.project.config.ltp, request.ltp
+    named = asked.tree if asked and asked.tree else None
+    if named is None and config.path:
+        named = env.project.root / Path(config.path).expanduser()
+    tree = ltptree.open_tree(env.workspace, named)
+    skip = asked.skip_file if asked else None
+    if skip is None and config.skip_file:
+        skip = env.project.root / config.skip_file
+    lists = (asked.suites if asked else ()) or config.suites
+    tests = ltp.plan(
+        tree, sorted(tree.runtest) if asked and asked.whole else lists, only=request.tests,
+        skip=ltp.read_skips(skip), seconds=asked.seconds if asked else ltp.SECONDS,
+    )
+    disk = tree.disk(env.workspace, env.progress)
+    return Arrangement(Suite(ltp.NAME, ltp.prepare, ltp.judge), tests, disks=(disk,))

@@ -36,6 +36,13 @@ def harness(
     (["cache", "eat"], "unknown action 'eat'"),
     (["run", "--variant", "befor", "--", "true"], "did you mean 'before'"),
     (["series", "check", "--variant", "before"], "has no series"),
+    (["bench", "--variants", "before", "--variants", "after"], "--variants is given 2 times"),
+    (["build", "--variant", "before", "--variant", "after"], "in one, comma-separated"),
+    (["bench", "--threads", "1", "--threads", "8"], "--threads is given 2 times"),
+    (["stability", "--base", "debian-61"], "did you mean 'debian-6.1'"),
+    (["stability", "--base", "debian-6.1", "--variants", "reclaim-on"], "not debian-6.1"),
+    (["ltp", "--base", "debian-6.1", "--variants", "reclaim-on"], "not debian-6.1"),
+    (["series", "status", "--base", "debian-7.3"], "patches/debian-7.3"),
     (["nonsense"], "nonsense"),
 ])
 def test_one_line_and_exit_2(tmp_path: Path, words: list[str], says: str) -> None:
@@ -75,8 +82,18 @@ def test_plan_without_doing(tmp_path: Path) -> None:
         "--workspace", str(tmp_path),
     )
     assert code == 0, err
-    assert "boots: before before" in out and "multi-fault threads=8" in out
+    assert "2 boots: before, before" in out and "multi-fault threads=8" in out
     assert not (tmp_path / "builds").exists()
+
+
+def test_flags_and_lists_may_be_given_again(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = ["--push", str(tmp_path / "file"), "--push", str(tmp_path / "none"), "-q", "-q",
+             "--variant", "before"]  # of which the last counts
+    code, _, err = harness(
+        "run", *words, "--variant", "befor", "--workspace", str(tmp_path / "w"), "--", "-v", "-v"
+    )
+    assert code == 2 and "did you mean 'before'" in err
 
 
 def test_outside_of_a_checkout_the_installed_one_is_used(tmp_path: Path) -> None:
@@ -87,10 +104,11 @@ def test_outside_of_a_checkout_the_installed_one_is_used(tmp_path: Path) -> None
 
 def test_every_command_has_help_with_an_example() -> None:
     _, out, _ = harness("--help", env={"COLUMNS": "200"})
-    for command in ("build", "boot", "run", "bench", "report", "doctor", "cache", "series"):
+    for command in ("build", "boot", "run", "bench", "report", "doctor", "cache", "series",
+                    "bases"):
         assert command in out
     for command in (["build"], ["boot"], ["run"], ["bench"], ["report"], ["doctor"], ["cache"],
                     ["series", "status"], ["series", "edit"], ["series", "save"],
-                    ["series", "check"], ["series", "bisect"]):
+                    ["series", "check"], ["series", "bisect"], ["series", "fetch"], ["bases"]):
         code, out, _ = harness(*command, "--help", env={"COLUMNS": "200"})
         assert code == 0 and "Example: " in out

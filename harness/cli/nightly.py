@@ -1,0 +1,219 @@
+"""``harness nightly``: the suites of harness.toml, in order, within a budget, night after night."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli import common
+from harness.cli.stability import SUITE_VARIANTS
+from harness.core.config import NightlySuite
+from harness.core.deadline import Deadline
+from harness.core.errors import (
+    EXIT_GUEST_CRASH,
+    EXIT_INFRASTRUCTURE,
+    EXIT_OK,
+    EXIT_REGRESSION,
+    HarnessError,
+    UserError,
+)
+from harness.core.workspace import write_atomic
+
+STATE_FILE = "nightly.json"
+VERDICTS = {EXIT_OK: "ok", EXIT_REGRESSION: "regression", EXIT_INFRASTRUCTURE: "infrastructure",
+            EXIT_GUEST_CRASH: "crash"}
+GRAVITY = (EXIT_OK, EXIT_INFRASTRUCTURE, EXIT_REGRESSION, EXIT_GUEST_CRASH)
+DETAILS = ("boots", "tests-*")  # what retention removes; verdicts and oopses stay
+HOOK_SECONDS = 300.0
+
+
+def nightly(
+    hours: Annotated[
+        float, typer.Option("--hours", min=0, help="Time budget [harness.toml].")
+    ] = 0.0,
+    new: Annotated[
+        bool, typer.Option("--new", help="Do not go on with an unfinished night.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Only go on with an unfinished night, if there is one.")
+    ] = False,
+    dry_run: common.DryRun = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = False,
+    workspace: common.WorkspaceDir = None,
+) -> None:
+    """Run the plan [nightly] of harness.toml; goes on with a night that was killed.
+
+    Example: harness nightly --hours 2
+    """
+    from harness.stability import history  # noqa: PLC0415
+
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    plan = env.project.config.nightly
+    if not plan.suites:
+        raise UserError("harness.toml plans no night", hint="add [[nightly.suites]]")
+    root = env.project.root / env.project.config.defaults.results / "nightly"
+    suites = in_order(plan.suites, history.yields(history.load(root)))
+    if dry_run:
+        for suite in suites:
+            common.say(f"{suite.suite} on {', '.join(_variants(env, suite))}")
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    if resume and _Night.unfinished(root) is None:
+        env.progress.say("no night is unfinished")
+        return
+    with env.workspace.sole("nightly", "a nightly runs"):
+        night = _Night.open(root, new=new, suites=suites)
+        code = _run(env, night, Deadline(3600 * (hours or plan.hours)))
+        retain(root, plan.keep)
+        page = history.write_page(root, history.load(root))
+        if plan.hook:
+            _hook(env, plan.hook, night, code)
+    env.progress.say(f"{VERDICTS[code]}: {page}")
+    if code:
+        raise typer.Exit(code)
+
+
+def in_order(
+    suites: Sequence[NightlySuite], found: dict[str, float]
+) -> list[NightlySuite]:
+    """What found most comes first; the rest keeps its order."""
+    return sorted(suites, key=lambda suite: -found.get(suite.suite, 0.0))
+
+
+@dataclass
+class _Night:
+    """One night: its directory and what is done of it."""
+
+    directory: Path
+    suites: list[NightlySuite]
+    codes: dict[str, int]
+    finished: bool = False
+
+    @classmethod
+    def open(cls, root: Path, *, new: bool, suites: list[NightlySuite]) -> _Night:
+        """The unfinished night, in the order it was begun with, or a new one."""
+        if not new and (found := cls.unfinished(root)):
+            return found
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+        night = cls(root / stamp, suites, {})
+        night.directory.mkdir()
+        night.save()
+        return night
+
+    @classmethod
+    def unfinished(cls, root: Path) -> _Night | None:
+        """The last night, when it was not finished."""
+        for state in sorted(root.glob(f"*/{STATE_FILE}"), reverse=True)[:1]:
+            value: dict[str, Any] = json.loads(state.read_text())
+            if not value["finished"]:
+                plan = [NightlySuite.model_validate(suite) for suite in value["suites"]]
+                return cls(state.parent, plan, value["codes"])
+        return None
+
+    def save(self) -> None:
+        """Write what is done; a reader sees the old state or the new."""
+        write_atomic(self.directory / STATE_FILE, json.dumps({
+            "suites": [suite.model_dump() for suite in self.suites], "codes": self.codes,
+            "finished": self.finished,
+        }, indent=1) + "\n")
+
+
+def _run(env: common.Setup, night: _Night, deadline: Deadline) -> int:
+    """The suites that are not done yet; the gravest exit code of all."""
+    for number, suite in enumerate(night.suites):
+        key = f"{number:02d}-{suite.suite}"
+        if key in night.codes:
+            continue
+        if deadline.expired:
+            env.progress.warn(f"not run, the time budget is used up: {suite.suite}")
+            night.codes[key] = EXIT_REGRESSION  # what did not run is no pass
+        else:
+            night.codes[key] = _suite(env, night, suite, night.directory / key)
+        night.save()
+    night.finished = True
+    night.save()
+    return max(night.codes.values(), key=GRAVITY.index, default=EXIT_OK)
+
+
+def _suite(env: common.Setup, night: _Night, suite: NightlySuite, directory: Path) -> int:
+    """One suite; an infrastructure failure is recorded and the others go on."""
+    from harness.cli import conduct, suites  # noqa: PLC0415
+    from harness.stability import history  # noqa: PLC0415
+    from harness.stability.record import load_run  # noqa: PLC0415
+
+    env.progress.say(f"nightly: {suite.suite}")
+    request = suites.Request(
+        suite=suite.suite, variants=_variants(env, suite), tests=suite.tests,
+        seconds=60 * suite.minutes, seed=_seed(night), threads=0, accel="auto", smp=suite.smp,
+        memory="", append="numa=fake=2", directory=directory, resume=True,
+        ltp=suites.LtpRequest(None, suite.lists, None, 120.0) if suite.suite == "ltp" else None,
+    )
+    try:
+        outcome = conduct.conduct(env, request)
+    except HarnessError as error:
+        env.progress.warn(f"nightly: {suite.suite}: {error.line()}")
+        (directory.parent / f"{directory.name}.error").write_text(error.line() + "\n")
+        return EXIT_INFRASTRUCTURE
+    common.say(outcome.words())
+    regressions = {
+        after: sum(d.kind == "regression" for d in found)
+        for (_, after), found in outcome.differences.items()
+    }
+    run, _ = load_run(directory)
+    kernels = {variant: str(build.get("key", "")) for variant, build in run.variants.items()}
+    history.append(
+        night.directory.parent,
+        history.rows_of(
+            night.directory.name, directory.name, outcome.verdicts, kernels, regressions
+        ),
+    )
+    return outcome.exit_code
+
+
+def _variants(env: common.Setup, suite: NightlySuite) -> list[str]:
+    usual = SUITE_VARIANTS.get(suite.suite) or env.project.config.defaults.variants
+    if suite.suite == "ltp":
+        usual = env.project.config.ltp.variants or usual
+    names = suite.variants or usual
+    for name in names:
+        env.project.variant(name)
+    return list(names)
+
+
+def _seed(night: _Night) -> int:
+    """A seed of the night's own: each night tries others, and a resumed one the same."""
+    return int(night.directory.name.replace("-", "")) % 1_000_000
+
+
+def retain(root: Path, keep: int) -> None:
+    """Remove logs and consoles of all but the last ``keep`` nights; verdicts are kept."""
+    nights = sorted(path.parent for path in root.glob(f"*/{STATE_FILE}"))
+    for night in nights[:-keep] if keep else []:
+        for pattern in DETAILS:
+            for path in night.glob(f"*/{pattern}"):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _hook(env: common.Setup, hook: str, night: _Night, code: int) -> None:
+    """Tell somebody: the verdict in the environment, the night's codes on standard input."""
+    said = {"NIGHTLY_VERDICT": VERDICTS[code], "NIGHTLY_EXIT": str(code),
+            "NIGHTLY_DIR": str(night.directory)}
+    try:
+        done = subprocess.run(
+            ["sh", "-c", hook], env={**os.environ, **said}, input=json.dumps(night.codes),
+            text=True, timeout=HOOK_SECONDS, check=False, cwd=env.project.root,
+        )
+        if done.returncode:
+            env.progress.warn(f"the hook ended with {done.returncode}")
+    except subprocess.TimeoutExpired:
+        env.progress.warn(f"the hook was not done after {HOOK_SECONDS:.0f} s")

@@ -1,0 +1,36 @@
+"""An option that takes several values in one word and is given twice is an error.
+
+The parser would silently take the last one, and a bench of `--variants before --variants after`
+would then measure one kernel and compare nothing. Of the others the last counts, as everywhere:
+whoever has flags in an alias adds to them what is different today.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import typer.core
+
+from harness.core.errors import UserError
+
+
+class Command(typer.core.TyperCommand):
+    """A command whose options that take a list may be given once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as always; raises :class:`UserError` for an option given again."""
+        if args and not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            for param, count in Counter(given).items():
+                if count > 1 and isinstance(param, typer.core.TyperOption) and _is_list(param):
+                    raise UserError(
+                        f"{max(param.opts, key=len)} is given {count} times",
+                        hint="name several in one, comma-separated",
+                    )
+        return super().parse_args(ctx, args)
+
+
+def _is_list(option: typer.core.TyperOption) -> bool:
+    """Whether its help says that it takes several, by word or by example (`1,8,16`)."""
+    return "comma" in (option.help or "").lower() or "1,8" in (option.help or "")
