@@ -1,0 +1,108 @@
+"""The race suite is able to fail: each mutant of the series breaks one obligation and is caught.
+
+Building and running them takes half an hour once there is an object tree of
+after-debug, and a whole debug kernel more on a cold cache. So it is done only where
+HARNESS_MUTANTS is set, to `all` (`make mutants`) or to names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.core import config
+from harness.core.progress import Progress
+from harness.core.workspace import Workspace
+from harness.kernel import series
+from harness.kernel.build import plan_build
+from tests.guests import ROOT, Harness
+
+pytestmark = pytest.mark.kernel
+
+WANTED = os.environ.get("HARNESS_MUTANTS", "").replace(",", " ").split()
+FOLDER = "tests/mutants"
+MINUTES = 0.5
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A broken series, and the race that is to notice."""
+
+    name: str
+    race: str
+    smp: int = 2  # fewer CPUs, fewer flush IPIs: more operations under emulation
+
+    @property
+    def variant(self) -> str:
+        """Its name in harness.toml."""
+        return f"mutant-{self.name}"
+
+
+MUTANTS = [
+    Mutant("count-after-pmd", "dontneed-fault"),
+    Mutant("count-after-unlock", "dontneed-fault"),
+    Mutant("fork-uncounted", "fork"),
+    Mutant("mremap-uncounted", "mremap"),
+    Mutant("free-unjudged", "dontneed-fault"),
+    Mutant("detach-unlocked", "dontneed-fault"),
+    Mutant("no-grace-period", "dontneed-fault", smp=4),
+    Mutant("no-recheck", "dontneed-fault"),
+    Mutant("fault-around-gone", "truncate"),
+    Mutant("insert-pages-error", "insert"),
+    Mutant("uffd-copy-uncounted", "uffd"),
+    Mutant("split-zero", "thp"),
+    Mutant("munmap-neighbour", "munmap"),
+]
+each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+
+
+def test_every_patch_is_a_variant_and_a_case() -> None:
+    names = {path.stem for path in (ROOT / FOLDER).glob("*.patch")}
+    assert names == {mutant.name for mutant in MUTANTS}
+    variants = config.load(ROOT).config.variants
+    assert {f"mutant-{name}" for name in names} == {n for n in variants if n.startswith("mutant-")}
+
+
+@each_mutant
+def test_it_applies_to_the_series_without_fuzz(mutant: Mutant, tmp_path: Path) -> None:
+    plan = plan_build(Workspace(), config.load(ROOT), mutant.variant, fetch=True)
+    assert plan.source and plan.series
+    assert plan.series.patches[-1].name == f"{FOLDER}/{mutant.name}.patch"
+    changed = plan.series.patches[-1].files
+    assert all(name.startswith("mm/") and name.endswith(".c") for name in changed)
+    series.apply(plan.series, plan.source.path, tmp_path, Progress(-1))
+
+
+@each_mutant
+def test_the_text_says_what_it_breaks(mutant: Mutant) -> None:
+    text, _, _ = (ROOT / FOLDER / f"{mutant.name}.patch").read_text().partition("\n--- ")
+    assert "bligation" in text and f"Race: {mutant.race}" in text
+
+
+@pytest.mark.timeout(3600)
+@each_mutant
+def test_its_race_catches_it(harness: Harness, mutant: Mutant, tmp_path: Path) -> None:
+    if not {"all", mutant.name} & set(WANTED):
+        pytest.skip(f"needs HARNESS_MUTANTS=all or ={mutant.name} (make mutants): builds a kernel")
+    assert run(harness, mutant.variant, mutant, tmp_path), f"{mutant.name} went unnoticed"
+    assert not run(harness, "after-debug", mutant, tmp_path), "the series itself fails"
+
+
+def run(harness: Harness, variant: str, mutant: Mutant, tmp_path: Path) -> list[str]:
+    """Why the race failed on the variant; empty when it passed."""
+    out = tmp_path / variant
+    done = harness("stability", "--suite", "races", "--tests", f"race-{mutant.race}",
+                   "--variants", variant, "--seed", str(SEED), "--minutes", str(MINUTES),
+                   "--smp", str(mutant.smp), "--out", str(out), timeout=3000)
+    assert done.code in (0, 1, 4), done.err
+    verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
+    assert {v["test"] for v in verdicts} >= {f"race-{mutant.race}"}
+    assert not [v for v in verdicts if v["verdict"] in ("skip", "lost", "timeout")]
+    assert not [v for v in verdicts if v["test"] == "boot"], "noticed before the race began"
+    # By the race itself, or by what its address space left behind at power-off.
+    return [v["reason"] for v in verdicts if v["verdict"] != "pass"]
