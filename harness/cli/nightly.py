@@ -46,6 +46,10 @@ def nightly(
     resume: Annotated[
         bool, typer.Option("--resume", help="Only go on with an unfinished night, if there is one.")
     ] = False,
+    ltp: Annotated[
+        Path | None,
+        typer.Option("--ltp", metavar="DIR", help="An installed LTP tree [harness.toml]."),
+    ] = None,
     dry_run: common.DryRun = False,
     quiet: common.Quiet = False,
     verbose: common.Verbose = False,
@@ -62,7 +66,7 @@ def nightly(
     if not plan.suites:
         raise UserError("harness.toml plans no night", hint="add [[nightly.suites]]")
     root = env.project.root / env.project.config.defaults.results / "nightly"
-    suites = in_order(plan.suites, history.yields(history.load(root)))
+    suites = in_order(_possible(env, plan.suites, ltp), history.yields(history.load(root)))
     if dry_run:
         for suite in suites:
             common.say(f"{suite.suite} on {', '.join(_variants(env, suite))}")
@@ -72,7 +76,7 @@ def nightly(
         env.progress.say("no night is unfinished")
         return
     with env.workspace.sole("nightly", "a nightly runs"):
-        night = _Night.open(root, new=new, suites=suites)
+        night = _Night.open(root, new=new, suites=suites, ltp=ltp)
         code = _run(env, night, Deadline(3600 * (hours or plan.hours)))
         retain(root, plan.keep)
         page = history.write_page(root, history.load(root))
@@ -81,6 +85,17 @@ def nightly(
     env.progress.say(f"{VERDICTS[code]}: {page}")
     if code:
         raise typer.Exit(code)
+
+
+def _possible(
+    env: common.Setup, suites: Sequence[NightlySuite], tree: Path | None
+) -> list[NightlySuite]:
+    """Without LTP where no tree of it is named: one cannot be got by any package."""
+    if tree or env.project.config.ltp.path:
+        return list(suites)
+    if any(suite.suite == "ltp" for suite in suites):
+        env.progress.warn("ltp is not planned: --ltp or [ltp] path names its tree")
+    return [suite for suite in suites if suite.suite != "ltp"]
 
 
 def in_order(
@@ -97,15 +112,18 @@ class _Night:
     directory: Path
     suites: list[NightlySuite]
     codes: dict[str, int]
+    ltp: Path | None = None
     finished: bool = False
 
     @classmethod
-    def open(cls, root: Path, *, new: bool, suites: list[NightlySuite]) -> _Night:
+    def open(
+        cls, root: Path, *, new: bool, suites: list[NightlySuite], ltp: Path | None
+    ) -> _Night:
         """The unfinished night, in the order it was begun with, or a new one."""
         if not new and (found := cls.unfinished(root)):
             return found
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
-        night = cls(root / stamp, suites, {})
+        night = cls(root / stamp, suites, {}, ltp.absolute() if ltp else None)
         night.directory.mkdir()
         night.save()
         return night
@@ -117,21 +135,26 @@ class _Night:
             value: dict[str, Any] = json.loads(state.read_text())
             if not value["finished"]:
                 plan = [NightlySuite.model_validate(suite) for suite in value["suites"]]
-                return cls(state.parent, plan, value["codes"])
+                tree = Path(value["ltp"]) if value.get("ltp") else None
+                return cls(state.parent, plan, value["codes"], tree)
         return None
 
     def save(self) -> None:
         """Write what is done; a reader sees the old state or the new."""
         write_atomic(self.directory / STATE_FILE, json.dumps({
             "suites": [suite.model_dump() for suite in self.suites], "codes": self.codes,
-            "finished": self.finished,
+            "ltp": str(self.ltp or ""), "finished": self.finished,
         }, indent=1) + "\n")
 
 
 def _run(env: common.Setup, night: _Night, deadline: Deadline) -> int:
-    """The suites that are not done yet; the gravest exit code of all."""
-    for number, suite in enumerate(night.suites):
-        key = f"{number:02d}-{suite.suite}"
+    """The suites that are not done yet; the gravest exit code of all.
+
+    One that ended for want of a guest, a build or a network is gone on with once more at
+    the end, when there is time: most such troubles have passed by then.
+    """
+    plan = {f"{number:02d}-{suite.suite}": suite for number, suite in enumerate(night.suites)}
+    for key, suite in plan.items():
         if key in night.codes:
             continue
         if deadline.expired:
@@ -140,6 +163,11 @@ def _run(env: common.Setup, night: _Night, deadline: Deadline) -> int:
         else:
             night.codes[key] = _suite(env, night, suite, night.directory / key)
         night.save()
+    for key, suite in plan.items():
+        if night.codes[key] == EXIT_INFRASTRUCTURE and not deadline.expired:
+            env.progress.say(f"nightly: {suite.suite} once more")
+            night.codes[key] = _suite(env, night, suite, night.directory / key)
+            night.save()
     night.finished = True
     night.save()
     return max(night.codes.values(), key=GRAVITY.index, default=EXIT_OK)
@@ -152,11 +180,12 @@ def _suite(env: common.Setup, night: _Night, suite: NightlySuite, directory: Pat
     from harness.stability.record import load_run  # noqa: PLC0415
 
     env.progress.say(f"nightly: {suite.suite}")
+    lists = suites.LtpRequest(night.ltp, suite.lists, None, 120.0)
     request = suites.Request(
         suite=suite.suite, variants=_variants(env, suite), tests=suite.tests,
         seconds=60 * suite.minutes, seed=_seed(night), threads=0, accel="auto", smp=suite.smp,
         memory="", append="numa=fake=2", directory=directory, resume=True,
-        ltp=suites.LtpRequest(None, suite.lists, None, 120.0) if suite.suite == "ltp" else None,
+        ltp=lists if suite.suite == "ltp" else None,
     )
     try:
         outcome = conduct.conduct(env, request)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.cli import nightly
 from harness.cli.nightly import in_order, retain
-from harness.core.config import NightlySuite
-from harness.core.errors import InfrastructureError, UserError
+from harness.core.config import Ltp, NightlySuite
+from harness.core.deadline import Deadline
+from harness.core.errors import (
+    EXIT_INFRASTRUCTURE,
+    EXIT_REGRESSION,
+    InfrastructureError,
+    UserError,
+)
 from harness.stability import history, shards
 from harness.stability.history import Row
 from harness.stability.record import Verdict, Word
@@ -50,6 +58,34 @@ def test_what_found_bugs_comes_first() -> None:
     suites = [NightlySuite(suite=name) for name in ("races", "stress-ng", "ltp", "trinity")]
     names = [suite.suite for suite in in_order(suites, history.yields(rows))]
     assert names == ["ltp", "stress-ng", "races", "trinity"]
+
+
+def test_what_ended_for_want_of_a_guest_is_tried_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def suite(_env: object, _night: object, plan: NightlySuite, _at: Path) -> int:
+        calls.append(plan.suite)
+        return {"races": [3, 0], "ltp": [3, 3], "trinity": [1, 0]}[plan.suite][
+            calls.count(plan.suite) - 1]
+
+    monkeypatch.setattr(nightly, "_suite", suite)
+    plan = [NightlySuite(suite=name) for name in ("races", "ltp", "trinity")]
+    night = nightly._Night(tmp_path, plan, {})
+    env: Any = SimpleNamespace(progress=SimpleNamespace(say=print, warn=print))
+    assert nightly._run(env, night, Deadline(60)) == EXIT_REGRESSION
+    assert calls == ["races", "ltp", "trinity", "races", "ltp"]
+    assert night.codes == {"00-races": 0, "01-ltp": EXIT_INFRASTRUCTURE, "02-trinity": 1}
+
+
+def test_ltp_is_planned_where_its_tree_is_named() -> None:
+    said: list[str] = []
+    env: Any = SimpleNamespace(progress=SimpleNamespace(warn=said.append),
+                               project=SimpleNamespace(config=SimpleNamespace(ltp=Ltp())))
+    plan = [NightlySuite(suite="ltp"), NightlySuite(suite="races")]
+    assert nightly._possible(env, plan, Path("/opt/ltp")) == plan and not said
+    assert nightly._possible(env, plan, None) == plan[1:] and "--ltp" in said[0]
 
 
 def test_the_trend_page_says_all_of_it(tmp_path: Path) -> None:
