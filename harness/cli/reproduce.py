@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +18,10 @@ from harness.core.errors import EXIT_GUEST_CRASH, EXIT_REGRESSION, UserError
 
 if TYPE_CHECKING:
     from harness.cli.suites import Request
+    from harness.machine.guest import Guest
     from harness.stability.record import StabilityRun, Verdict
+
+STAY = " panic=0"  # a panic that rebooted would end QEMU under the debugger's eyes
 
 
 def reproduce(
@@ -57,8 +62,9 @@ def reproduce(
     env = replace(env, project=env.project.on_base(base))
     env.project.variant(name)
     where = results_directory(env, out, f"reproduce-{ident}")
-    request = replace(_request(recorded, old, name, where), gdb=gdb)
-    request = replace(request, accel=accel or request.accel)
+    request = _request(recorded, old, name, where)
+    request = replace(request, gdb=gdb, accel=accel or request.accel,
+                      append=f"{request.append}{STAY if gdb else ''}")
     arrangement = suites.arrange(env, request)
     build = machines.need_build(env, name)
     boot = conduct.booter(env, request, arrangement, build, recorded)
@@ -74,7 +80,8 @@ def reproduce(
     }))
     seen: list[Verdict] = []
     for attempt in range(until_fail):
-        runner = SuiteRunner(arrangement.suite, name, boot, where / f"tests-{name}", attempt)
+        runner = SuiteRunner(arrangement.suite, name, boot, where / f"tests-{name}", attempt,
+                             examine=partial(_leave, env) if gdb else None)
         for verdict in runner.run(Queue([test])):
             writer.add(verdict)
             seen.append(verdict)
@@ -121,6 +128,13 @@ def _say_gdb(env: common.Setup, vmlinux: Path, where: Path, variant: str) -> Non
     stub = where / "boots" / f"{variant}-00" / "gdb.sock"
     line = ["gdb", str(vmlinux), "-ex", f"target remote {stub}", "-ex", "continue"]
     env.progress.say(f"the guest waits for:\n{shlex.join(line)}")
+
+
+def _leave(env: common.Setup, guest: Guest) -> None:
+    """Leave a dead guest to the debugger until that, or Ctrl-C, ends it."""
+    env.progress.say("the guest is dead and stays for gdb: its `kill`, or Ctrl-C here, ends it")
+    with contextlib.suppress(KeyboardInterrupt):
+        guest.wait_end()
 
 
 def _show(seen: list[Verdict], where: Path) -> None:

@@ -180,6 +180,11 @@ class Guest:
             self.ssh_port, self._key, self._host_key, Deadline(self.scaled(COMMAND_SECONDS))
         )
 
+    def wait_end(self) -> None:
+        """Wait, for as long as it takes, until QEMU ends: somebody else has the guest now."""
+        if self._process is not None:
+            self._process.wait()
+
     def power_off(self) -> None:
         """End the guest in good order: its processes first, so that leaks show on the console."""
         if self._process is None:

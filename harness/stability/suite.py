@@ -80,15 +80,16 @@ class Queue:
 class SuiteRunner:
     """Runs a suite on one variant. ``boot`` gives a guest that is not started yet.
 
-    Outputs of tests are kept below ``logs``.
+    Outputs of tests are kept below ``logs``. ``examine`` gets the guest that a test
+    crashed or hung, before it is ended.
     """
 
     def __init__(
         self, suite: Suite, variant: str, boot: Callable[[], tuple[int, Guest]], logs: Path,
-        attempt: int = 0,
+        attempt: int = 0, *, examine: Callable[[Guest], None] | None = None,
     ) -> None:
         self.suite, self.variant, self.attempt = suite, variant, attempt
-        self._boot, self._logs = boot, logs
+        self._boot, self._logs, self._examine = boot, logs, examine
 
     def run(self, queue: Queue) -> Iterator[Verdict]:
         """A verdict per test, in order; the guest is booted anew after a test that harmed it.
@@ -136,6 +137,8 @@ class SuiteRunner:
         seen, start = len(guest.events), time.monotonic()
         log = self._logs / f"{boot:02d}-{safe(test.name)}-{test.seed}.{self.attempt}.log"
         found, state = self._try(guest, test, log, before)
+        if self._examine and found.word in ("crash", "hang"):
+            self._examine(guest)
         splats = [e for e in guest.events[seen:] if e.kind not in QUIET_KINDS]
         if found.word in ("pass", "skip") and splats:
             found = Judgement(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as xml
 
 import pytest
 
-from tests.guests import ROOT, Harness
+from tests.guests import ROOT, Harness, wait_for
 
 pytestmark = pytest.mark.vm
 
@@ -88,6 +93,28 @@ def test_ci_systems_can_read_it(run: dict[str, Any]) -> None:
     suite = xml.parse(run["directory"] / "junit.xml").getroot()[0]
     assert suite.get("tests") == str(len(ENDS) + 1)
     assert (run["directory"] / "results.tap").read_text().startswith("TAP version 13\n1..")
+
+
+def test_a_crash_is_reproduced_under_gdb(
+    run: dict[str, Any], spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    if shutil.which("gdb") is None:
+        pytest.skip("no gdb (apt-get install gdb)")
+    process = spawn("reproduce", run["panics"]["id"], "--run", str(run["directory"]), "--gdb",
+                    "--out", str(tmp_path / "again"))
+    assert process.stderr is not None
+    printed = shlex.split(next(line for line in process.stderr if line.startswith("gdb ")))
+    wait_for((tmp_path / "again/boots/before-00/gdb.sock").exists, 60)
+    steps = ["break panic", "continue", "bt 3", "detach"]
+    said = subprocess.run(
+        ["gdb", "-batch", *printed[1:4], *(word for step in steps for word in ("-ex", step))],
+        capture_output=True, text=True, timeout=300, check=False,
+    )
+    assert any("stays for gdb" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert "sysrq_handle_crash" in said.stdout, said.stdout + said.stderr
+    assert process.returncode == 4, out + err
 
 
 def test_without_a_tree(harness: Harness, tmp_path: Path) -> None:
