@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from harness.stability.outcome import RunOutcome
 
 # The variants a suite is for where nobody names any; the others take harness.toml's.
-SUITE_VARIANTS = {"races": ["after-debug"], "piecewise": ["after-debug"]}
+SUITE_VARIANTS = {
+    "races": ["after-debug"], "piecewise": ["after-debug"],
+    "selftests": ["before-ltp", "after-ltp"],
+}
 Tests = Annotated[str, typer.Option("--tests", help="Only these, comma-separated; * is known.")]
 Confirm = Annotated[
     bool, typer.Option("--confirm/--no-confirm", help="Repeat what differs three times.")

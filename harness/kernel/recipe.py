@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from harness.core.workspace import Workspace
 from harness.kernel import compat as compats
 from harness.kernel import kbuild, kconfig, patchlist
 from harness.kernel.compat import Compat
-from harness.kernel.series import Series
+from harness.kernel.series import SERIES_CONFIG, Series
 from harness.kernel.source import Source, find_source, get_source
 from harness.kernel.tree import Wanted
 
@@ -91,7 +92,9 @@ def plan_build(
     )
     stack = patchlist.stack(project, variant, series, compat, patches)
     names = list(dict.fromkeys([*project.base(base).config, *config.config]))
-    requested, optional, notes = _symbols(project, names, source, compat)
+    whole = series if series and (patches is None or patches >= len(series.patches)) else None
+    requested, optional, notes = _symbols(project, project.base(base).config, names, whole, source)
+    requested |= compat.config
     to_fetch = [*([] if source else [f"the source of {base}"]),
                 *([f"the series {project.series_name(variant)}"] if absent else [])]
     key = ""
@@ -105,19 +108,26 @@ def plan_build(
 
 
 def _symbols(
-    project: Project, names: list[str], source: Source | None, compat: Compat
+    project: Project, of_base: Sequence[str], names: Sequence[str], series: Series | None,
+    source: Source | None,
 ) -> tuple[dict[str, str], frozenset[str], list[str]]:
-    """The requested symbols, the optional ones, and notes on what was overridden or left out."""
-    fragments = kconfig.load_fragments(
-        project.root / "kernel" / "config", names,
-        versions.parse(source.version) if source else None,
-    )
+    """The requested symbols, the optional ones, and notes on what was overridden or left out.
+
+    Of the fragments ``names`` those ``of_base`` come first, then what ``series``, when all of
+    it is applied, asks for itself, and then the variant's.
+    """
+    version = versions.parse(source.version) if source else None
+    folder = project.root / "kernel" / "config"
+    fragments = kconfig.load_fragments(folder, [n for n in names if n in of_base], version)
+    if series and (path := series.directory / SERIES_CONFIG).exists():
+        fragments.append(kconfig.parse_fragment(path.read_text(), str(path), version))
+    fragments += kconfig.load_fragments(folder, [n for n in names if n not in of_base], version)
     requested, notes = kconfig.merge(fragments)
     skipped = sorted({s for f in fragments for s in f.skipped} - set(requested))
     if source and skipped:
         notes.append(f"not for {source.version}: {', '.join(skipped)}")
     optional = frozenset().union(*(f.optional for f in fragments))
-    return {**requested, **compat.config}, optional, notes
+    return requested, optional, notes
 
 
 def _inputs(

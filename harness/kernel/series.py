@@ -15,6 +15,8 @@ from harness.core.progress import Progress
 from harness.kernel import plumbing
 
 SERIES_FILE = "series"
+SERIES_CONFIG = "series.config"
+"""Beside it, where there is one: the symbols that a kernel with the whole series must have."""
 
 
 @dataclass(frozen=True)

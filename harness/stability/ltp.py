@@ -21,6 +21,7 @@ from harness.stability.choose import choose
 from harness.stability.judgement import Judgement, Outcome
 from harness.stability.record import Word
 from harness.stability.suite import TestCase
+from harness.stability.swap import give_swap
 
 NAME = "ltp"
 PLACE = "/opt/ltp"
@@ -35,12 +36,13 @@ BITS: tuple[tuple[int, Word, str], ...] = (
 
 
 def prepare(guest: Guest) -> None:
-    """Mount the tree, and say how much slower than a real machine this guest is."""
+    """Mount the tree, give swap, and say how much slower than a real machine this guest is."""
     patience = max(1, round(guest.scaled(1.0)))
     guest.run(
         f"mkdir -p {PLACE} {SCRATCH} && mount -o ro /dev/vdb {PLACE} && "
         f"echo export LTP_TIMEOUT_MUL={patience} > {PATIENCE}"
     )
+    give_swap(guest)
 
 
 def plan(

@@ -155,6 +155,23 @@ def test_series_changes_only_what_it_touches(
     assert "address + 1" in source.read_text(), "the pristine tree was written to"
 
 
+def test_series_says_what_its_kernel_must_have(
+    workspace: Workspace, project: Project, write_series: Series, memory_patch: MakePatch
+) -> None:
+    folder = write_series(one=memory_patch("address + 1", "address + 2"),
+                          two=memory_patch("address + 1", "address + 3"))
+    (folder / "series.config").write_text("CONFIG_FREE_USER_PTE=y # what it is for\n")
+
+    def requested(variant: str, patches: int | None = None) -> dict[str, str]:
+        plan = plan_build(workspace, project, variant, fetch=True, patches=patches)
+        return plan.requested
+
+    assert requested("after")["FREE_USER_PTE"] == "y"
+    assert requested("after", 2)["FREE_USER_PTE"] == "y"
+    assert "FREE_USER_PTE" not in requested("after", 1), "a part of it need not have it"
+    assert "FREE_USER_PTE" not in requested("before")
+
+
 def test_series_that_shrinks_restores_the_base(
     workspace: Workspace, project: Project, write_series: Series, memory_patch: MakePatch
 ) -> None:
