@@ -66,9 +66,12 @@ def nightly(
     if not plan.suites:
         raise UserError("harness.toml plans no night", hint="add [[nightly.suites]]")
     root = env.project.root / env.project.config.defaults.results / "nightly"
-    suites = in_order(_possible(env, plan.suites, ltp), history.yields(history.load(root)))
+
+    def planned() -> list[NightlySuite]:
+        return in_order(_possible(env, plan.suites, ltp), history.yields(history.load(root)))
+
     if dry_run:
-        for suite in suites:
+        for suite in planned():
             common.say(f"{suite.suite} on {', '.join(_variants(env, suite))}")
         return
     root.mkdir(parents=True, exist_ok=True)
@@ -76,7 +79,8 @@ def nightly(
         env.progress.say("no night is unfinished")
         return
     with env.workspace.sole("nightly", "a nightly runs"):
-        night = _Night.open(root, new=new, suites=suites, ltp=ltp)
+        night = None if new else _Night.unfinished(root)
+        night = night or _Night.begin(root, planned(), ltp)
         code = _run(env, night, Deadline(3600 * (hours or plan.hours)))
         retain(root, plan.keep)
         page = history.write_page(root, history.load(root))
@@ -116,12 +120,8 @@ class _Night:
     finished: bool = False
 
     @classmethod
-    def open(
-        cls, root: Path, *, new: bool, suites: list[NightlySuite], ltp: Path | None
-    ) -> _Night:
-        """The unfinished night, in the order it was begun with, or a new one."""
-        if not new and (found := cls.unfinished(root)):
-            return found
+    def begin(cls, root: Path, suites: list[NightlySuite], ltp: Path | None) -> _Night:
+        """A new night, on disk."""
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
         night = cls(root / stamp, suites, {}, ltp.absolute() if ltp else None)
         night.directory.mkdir()
@@ -130,7 +130,7 @@ class _Night:
 
     @classmethod
     def unfinished(cls, root: Path) -> _Night | None:
-        """The last night, when it was not finished."""
+        """The last night, when it was not finished, in the order it was begun with."""
         for state in sorted(root.glob(f"*/{STATE_FILE}"), reverse=True)[:1]:
             value: dict[str, Any] = json.loads(state.read_text())
             if not value["finished"]:
