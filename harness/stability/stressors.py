@@ -19,6 +19,7 @@ SECONDS = 10  # per stressor where the user gives no time
 # Exit codes of stress-ng(1).
 OK, NOT_SUCCESS, NO_RESOURCE, NOT_IMPLEMENTED, BY_SIGNAL, VERIFY = 0, 2, 3, 4, 5, 8
 _SKIPPED = re.compile(r"[\w-]+: .+, skipping.*|.*skipping stressor.*")
+_DISABLED = re.compile(r"disabled '[\w-]+' as .*")  # two of the class, without --pathological
 _BOGO = re.compile(r"metrc: \[\d+\] [\w-]+ +(\d+) ", re.MULTILINE)
 _RAN = re.compile(r"Ran (\d+) syscalls")
 # Its own group of memory calls. Without socket families to choose from it dies of a bug of its own.
@@ -63,6 +64,8 @@ def judge_stress(outcome: Outcome) -> Judgement:
         return Judgement("broken", "no operation in the given time") if idle else Judgement("pass")
     if outcome.code in (NO_RESOURCE, NOT_IMPLEMENTED):
         return Judgement("skip", reason or outcome.last_words)
+    if disabled := _DISABLED.search(outcome.text):
+        return Judgement("skip", disabled[0].strip())
     if outcome.code == 127:
         return Judgement("not run", "stress-ng is not in the image")
     return Judgement("fail", reason or f"exit code {outcome.code}")

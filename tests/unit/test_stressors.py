@@ -38,6 +38,10 @@ def test_stress_verdicts() -> None:
     assert (lost.word, lost.reason) == ("fail", "mmap: address 0x1 not 0xaa")
     assert judge_stress(Outcome(0, "stress-ng: fail:  [9] x\n" + GOOD)).word == "fail"
     assert judge_stress(Outcome(4, "not implemented\n")).word == "skip"
+    hangs = ("stress-ng: info:  [9] disabled 'mlockmany' as it may hang or reboot the machine\n"
+             "stress-ng: error: [9] No stress workers invoked\n")
+    assert judge_stress(Outcome(1, hangs)).reason.startswith("disabled 'mlockmany' as it may hang")
+    assert judge_stress(Outcome(1, hangs)).word == "skip"
 
 
 def test_trinity_is_skipped_where_it_is_not() -> None:
