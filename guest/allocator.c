@@ -24,9 +24,9 @@
  * made up), contention, or anything when THP is enabled (the first line tells).
  */
 #include "common.h"
+#include "options.h"
 
 #include <dlfcn.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -281,75 +281,41 @@ static void hire(struct worker *me, unsigned int nr)
 		die("pthread_create: %s", strerror(error));
 }
 
-static void usage(FILE *to)
+DEFINE_SET(workers)
+DEFINE_SET(peak)
+DEFINE_SET(low_pct)
+DEFINE_SET(churn_pct)
+DEFINE_SET(rounds)
+DEFINE_SET(flush)
+DEFINE_SET(seed)
+
+static void set_idle(uint64_t ms)
 {
-	fputs("usage: allocator [options]\n"
-	      "  --workers N    1 to 64 (default 4)\n"
-	      "  --peak BYTES   that a worker's sessions grow to (default 128M)\n"
-	      "  --low PCT      of it that is left after the decay (default 5)\n"
-	      "  --churn PCT    of the sessions replaced at the peak (default 50)\n"
-	      "  --rounds N     turns of each worker (default 2)\n"
-	      "  --idle MS      after each decay (default 1000)\n"
-	      "  --flush        an idle worker gives its caches back\n"
-	      "  --seed N       (default 1)\n"
-	      "Stays alive until standard input ends or gives a line.\n",
-	      to);
+	idle_ns = ms * 1000000;
 }
 
-static void parse(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "workers", required_argument, NULL, 'w' },
-		{ "peak", required_argument, NULL, 'p' },
-		{ "low", required_argument, NULL, 'l' },
-		{ "churn", required_argument, NULL, 'c' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "idle", required_argument, NULL, 'i' },
-		{ "flush", no_argument, NULL, 'f' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "w:p:l:c:r:i:fs:h", options,
-				NULL)) != -1) {
-		switch (c) {
-		case 'w':
-			workers = parse_number("--workers", optarg, 1, 64);
-			break;
-		case 'p':
-			peak = parse_bytes("--peak", optarg);
-			break;
-		case 'l':
-			low_pct = parse_number("--low", optarg, 0, 100);
-			break;
-		case 'c':
-			churn_pct = parse_number("--churn", optarg, 0, 10000);
-			break;
-		case 'r':
-			rounds = parse_number("--rounds", optarg, 1, 1000);
-			break;
-		case 'i':
-			idle_ns = parse_number("--idle", optarg, 0, 3600000) * 1000000;
-			break;
-		case 'f':
-			flush = true;
-			break;
-		case 's':
-			seed = parse_number("--seed", optarg, 0, UINT32_MAX);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (optind < argc)
-		die("not an option: '%s'", argv[optind]);
-}
+static const struct command command = {
+	.synopsis = "[options]",
+	.options = {
+		{ 'w', "--workers", "N", "1 to 64 (default 4)",
+		  .number = set_workers, .min = 1, .max = 64 },
+		{ 'p', "--peak", "BYTES", "that a worker's sessions grow to (default 128M)",
+		  .bytes = set_peak },
+		{ 'l', "--low", "PCT", "of it that is left after the decay (default 5)",
+		  .number = set_low_pct, .min = 0, .max = 100 },
+		{ 'c', "--churn", "PCT", "of the sessions replaced at the peak (default 50)",
+		  .number = set_churn_pct, .min = 0, .max = 10000 },
+		{ 'r', "--rounds", "N", "turns of each worker (default 2)",
+		  .number = set_rounds, .min = 1, .max = 1000 },
+		{ 'i', "--idle", "MS", "after each decay (default 1000)",
+		  .number = set_idle, .min = 0, .max = 3600000 },
+		{ 'f', "--flush", NULL, "an idle worker gives its caches back",
+		  .number = set_flush },
+		{ 's', "--seed", "N", "(default 1)",
+		  .number = set_seed, .min = 0, .max = UINT32_MAX },
+	},
+	.notes = "Stays alive until standard input ends or gives a line.\n",
+};
 
 int main(int argc, char **argv)
 {
@@ -358,7 +324,7 @@ int main(int argc, char **argv)
 	unsigned int i;
 	char line[64];
 
-	parse(argc, argv);
+	parse_only_options(&command, argc, argv);
 	printf("{\"pid\":%d,\"program\":\"allocator\",\"workers\":%u,\"peak\":%llu,\"low_pct\":%u,\"churn_pct\":%u,\"rounds\":%u,\"seed\":%llu,\"thp\":\"%s\"}\n",
 	       getpid(), workers, (unsigned long long)peak, low_pct, churn_pct,
 	       rounds, (unsigned long long)seed, thp_enabled());

@@ -19,9 +19,9 @@
  * Exit code: 0 measured, 1 the check failed.
  */
 #include "common.h"
+#include "options.h"
 #include "rounds.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -34,7 +34,7 @@ struct tables {
 
 static size_t size = 64 << 20;
 static size_t chunk = PAGE_SIZE;
-static struct rounds both = { .wanted = 7, .warmup = 2 };
+DEFINE_ROUNDS(both)
 static struct rounds drops;
 static char *base;
 static unsigned long wrong;
@@ -95,7 +95,8 @@ static void drop(void)
 	}
 }
 
-static void run(struct tables *touched)
+/* Apart from main(), whose needs would change what gcc makes of the loops. */
+static __attribute__((noinline)) void run(struct tables *touched)
 {
 	uint64_t start, middle, pause, end;
 
@@ -122,63 +123,26 @@ static void print_tables(const char *when, const struct tables *t)
 	       when, t->pages);
 }
 
-static void usage(FILE *to)
-{
-	fputs("usage: chunks [options]\n"
-	      "  --size BYTES    touched and dropped, a multiple of 2M (default 64M)\n"
-	      "  --chunk BYTES   dropped at a time, a multiple of 4K (default 4K)\n"
-	      "  --rounds N      measured (default 7)\n"
-	      "  --warmup N      before them, not measured (default 2)\n", to);
-}
+DEFINE_SET(size)
+DEFINE_SET(chunk)
 
-static void parse(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "size", required_argument, NULL, 's' },
-		{ "chunk", required_argument, NULL, 'c' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "warmup", required_argument, NULL, 'w' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "s:c:r:w:h", options, NULL)) != -1) {
-		switch (c) {
-		case 's':
-			size = parse_bytes("--size", optarg);
-			if (size % PMD_SIZE)
-				die("--size: not a multiple of 2M: '%s'", optarg);
-			break;
-		case 'c':
-			chunk = parse_bytes("--chunk", optarg);
-			if (chunk % PAGE_SIZE)
-				die("--chunk: not a multiple of 4K: '%s'", optarg);
-			break;
-		case 'r':
-			rounds_parse(&both, optarg, NULL);
-			break;
-		case 'w':
-			rounds_parse(&both, NULL, optarg);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (optind < argc)
-		die("not an option: '%s'", argv[optind]);
-}
+static const struct command command = {
+	.synopsis = "[options]",
+	.options = {
+		{ 's', "--size", "BYTES", "touched and dropped, a multiple of 2M (default 64M)",
+		  .bytes = set_size, .multiple = "2M" },
+		{ 'c', "--chunk", "BYTES", "dropped at a time, a multiple of 4K (default 4K)",
+		  .bytes = set_chunk, .multiple = "4K" },
+		ROUNDS_OPTIONS,
+	},
+};
 
 int main(int argc, char **argv)
 {
 	struct tables before, touched = { }, dropped;
 	const char *why;
 
-	parse(argc, argv);
+	parse_only_options(&command, argc, argv);
 	pin_to_cpu(0);
 	/* A page below keeps the upper levels, so that VmPTE can come back. */
 	base = map_aligned(size + PMD_SIZE, PMD_SIZE, 0);

@@ -24,9 +24,9 @@
  * Exit code: 0 measured, 1 the check failed.
  */
 #include "common.h"
+#include "options.h"
 #include "team.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,7 @@ static enum pattern pattern;
 static unsigned int nr_threads = 1;
 static unsigned int pages = 1;
 static unsigned int cycles = 1024;
-static struct rounds rounds = { .wanted = 7, .warmup = 2 };
+DEFINE_ROUNDS(rounds)
 static char *base;
 static unsigned long stale;		/* pages that were not zero */
 
@@ -119,15 +119,22 @@ static int report(long long freed_before)
 	return *why ? 1 : 0;
 }
 
-static void usage(FILE *to)
-{
-	fputs("usage: churn [options] sparse|refault|shared\n"
-	      "  --threads N   1 to 256 (default 1)\n"
-	      "  --pages N     touched and dropped together (default 1)\n"
-	      "  --cycles N    per thread and round (default 1024)\n"
-	      "  --rounds N    measured (default 7)\n"
-	      "  --warmup N    before them, not measured (default 2)\n", to);
-}
+DEFINE_SET(nr_threads)
+DEFINE_SET(pages)
+DEFINE_SET(cycles)
+
+static const struct command command = {
+	.synopsis = "[options] sparse|refault|shared",
+	.options = {
+		{ 't', "--threads", "N", "1 to 256 (default 1)",
+		  .number = set_nr_threads, .min = 1, .max = MAX_THREADS },
+		{ 'p', "--pages", "N", "touched and dropped together (default 1)",
+		  .number = set_pages, .min = 1, .max = PTRS_PER_PTE },
+		{ 'c', "--cycles", "N", "per thread and round (default 1024)",
+		  .number = set_cycles, .min = 1, .max = 1 << 20 },
+		ROUNDS_OPTIONS,
+	},
+};
 
 static enum pattern parse_pattern(const char *name)
 {
@@ -141,47 +148,7 @@ static enum pattern parse_pattern(const char *name)
 
 static void parse(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "threads", required_argument, NULL, 't' },
-		{ "pages", required_argument, NULL, 'p' },
-		{ "cycles", required_argument, NULL, 'c' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "warmup", required_argument, NULL, 'w' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "t:p:c:r:w:h", options, NULL)) != -1) {
-		switch (c) {
-		case 't':
-			nr_threads = parse_number("--threads", optarg, 1, MAX_THREADS);
-			break;
-		case 'p':
-			pages = parse_number("--pages", optarg, 1, PTRS_PER_PTE);
-			break;
-		case 'c':
-			cycles = parse_number("--cycles", optarg, 1, 1 << 20);
-			break;
-		case 'r':
-			rounds_parse(&rounds, optarg, NULL);
-			break;
-		case 'w':
-			rounds_parse(&rounds, NULL, optarg);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (optind != argc - 1) {
-		usage(stderr);
-		exit(EXIT_USAGE);
-	}
-	pattern = parse_pattern(argv[optind]);
+	pattern = parse_pattern(parse_options_and_word(&command, argc, argv));
 	if (pattern == SHARED && nr_threads * pages > PTRS_PER_PTE)
 		die("shared: %u threads with %u pages do not fit into 2M",
 		    nr_threads, pages);

@@ -22,11 +22,11 @@
  * Exit code: 0 measured, 1 the check failed, 77 cannot be tried here.
  */
 #include "common.h"
+#include "options.h"
 #include "rounds.h"
 #include "sys.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +38,7 @@
 #define FAULT_AROUND	(64UL << 10)	/* fault_around_bytes, the kernel's default */
 
 static size_t size;
+DEFINE_ROUNDS(rounds)
 static char *at;		/* where the memory is */
 static char *other;		/* where it is moved to and from */
 static int file = -1;
@@ -336,19 +337,27 @@ static int report(const struct op *op, const struct rounds *r, const char *skip)
 	return skip ? EXIT_SKIP : why[0] ? 1 : 0;
 }
 
-static void usage(FILE *to)
+static void print_ops(FILE *to)
 {
 	size_t i;
 
-	fputs("usage: micro [options] OPERATION\n"
-	      "  --size BYTES    of memory, a multiple of 2M (default: the operation's)\n"
-	      "  --rounds N      measured (default 7)\n"
-	      "  --warmup N      before them, not measured (default 2)\n"
-	      "OPERATION is one of:\n", to);
 	for (i = 0; i < ARRAY_SIZE(ops); i++)
 		fprintf(to, "  %-16s%s (%zuM)\n", ops[i].name, ops[i].what,
 			ops[i].size >> 20);
 }
+
+DEFINE_SET(size)
+
+static const struct command command = {
+	.synopsis = "[options] OPERATION",
+	.options = {
+		{ 's', "--size", "BYTES", "of memory, a multiple of 2M (default: the operation's)",
+		  .bytes = set_size, .multiple = "2M" },
+		ROUNDS_OPTIONS,
+	},
+	.notes = "OPERATION is one of:\n",
+	.print_notes = print_ops,
+};
 
 static const struct op *find(const char *name)
 {
@@ -362,44 +371,9 @@ static const struct op *find(const char *name)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "size", required_argument, NULL, 's' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "warmup", required_argument, NULL, 'w' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	static struct rounds rounds = { .wanted = 7, .warmup = 2 };
-	const struct op *op;
+	const struct op *op = find(parse_options_and_word(&command, argc, argv));
 	const char *skip;
-	int c;
 
-	while ((c = getopt_long(argc, argv, "s:r:w:h", options, NULL)) != -1) {
-		switch (c) {
-		case 's':
-			size = parse_bytes("--size", optarg);
-			if (size % PMD_SIZE)
-				die("--size: not a multiple of 2M: '%s'", optarg);
-			break;
-		case 'r':
-			rounds_parse(&rounds, optarg, NULL);
-			break;
-		case 'w':
-			rounds_parse(&rounds, NULL, optarg);
-			break;
-		case 'h':
-			usage(stdout);
-			return 0;
-		default:
-			usage(stderr);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind != argc - 1) {
-		usage(stderr);
-		return EXIT_USAGE;
-	}
-	op = find(argv[optind]);
 	if (!size)
 		size = op->size;
 	pin_to_cpu(0);

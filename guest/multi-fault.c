@@ -24,9 +24,9 @@
  * starts at an odd multiple of it, hence neighbours share a table.
  */
 #include "common.h"
+#include "options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,78 +192,59 @@ static void report(void)
 		die_errno("standard output");
 }
 
-static void usage(FILE *to)
+static void set_seconds(uint64_t seconds)
 {
-	fputs("usage: multi-fault [options] [THREADS]\n"
-	      "  --threads N       1 to 256 (default 1)\n"
-	      "  --seconds N       how long (default 60)\n"
-	      "  --rounds N        how many rounds, instead of seconds\n"
-	      "  --warmup ROUNDS   before the clock starts, not counted (default 0)\n"
-	      "  --mode letter|independent\n"
-	      "  --region BYTES    per thread, a multiple of 2M (default 2M)\n"
-	      "  --align BYTES     of each region's start, a power of two from 4K (default 2M)\n",
-	      to);
+	max_ns = seconds * 1000000000ULL;
+	max_rounds = 0;
 }
+
+static void set_mode(const char *text)
+{
+	independent = !strcmp(text, "independent");
+	if (!independent && strcmp(text, "letter"))
+		die("--mode: letter or independent, not '%s'", text);
+}
+
+static void set_align(const char *text)
+{
+	alignment = parse_bytes("--align", text);
+	if (alignment < PAGE_SIZE || alignment & (alignment - 1))
+		die("--align: not a power of two from 4K: '%s'", text);
+}
+
+DEFINE_SET(nr_threads)
+DEFINE_SET(max_rounds)
+DEFINE_SET(warmup_rounds)
+DEFINE_SET(region_size)
+
+static const struct command command = {
+	.synopsis = "[options] [THREADS]",
+	.options = {
+		{ 't', "--threads", "N", "1 to 256 (default 1)",
+		  .number = set_nr_threads, .min = 1, .max = MAX_THREADS },
+		{ 's', "--seconds", "N", "how long (default 60)",
+		  .number = set_seconds, .min = 1, .max = 1000000 },
+		{ 'r', "--rounds", "N", "how many rounds, instead of seconds",
+		  .number = set_max_rounds, .min = 1, .max = UINT32_MAX },
+		{ 'w', "--warmup", "ROUNDS", "before the clock starts, not counted (default 0)",
+		  .number = set_warmup_rounds, .min = 0, .max = UINT32_MAX },
+		{ 'm', "--mode", "MODE", "letter (default) or independent", .word = set_mode },
+		{ 'R', "--region", "BYTES", "per thread, a multiple of 2M (default 2M)",
+		  .bytes = set_region_size, .multiple = "2M" },
+		{ 'a', "--align", "BYTES",
+		  "of each region's start, a power of two from 4K (default 2M)",
+		  .word = set_align },
+	},
+};
 
 static void parse(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "threads", required_argument, NULL, 't' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "warmup", required_argument, NULL, 'w' },
-		{ "mode", required_argument, NULL, 'm' },
-		{ "region", required_argument, NULL, 'R' },
-		{ "align", required_argument, NULL, 'a' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	int c;
+	char **words = parse_options(&command, argc, argv);
 
-	while ((c = getopt_long(argc, argv, "t:s:r:w:m:R:a:h", options,
-				NULL)) != -1) {
-		switch (c) {
-		case 't':
-			nr_threads = parse_number("--threads", optarg, 1, MAX_THREADS);
-			break;
-		case 's':
-			max_ns = parse_number("--seconds", optarg, 1, 1000000) *
-				 1000000000ULL;
-			max_rounds = 0;
-			break;
-		case 'r':
-			max_rounds = parse_number("--rounds", optarg, 1, UINT32_MAX);
-			break;
-		case 'w':
-			warmup_rounds = parse_number("--warmup", optarg, 0, UINT32_MAX);
-			break;
-		case 'm':
-			independent = !strcmp(optarg, "independent");
-			if (!independent && strcmp(optarg, "letter"))
-				die("--mode: letter or independent, not '%s'", optarg);
-			break;
-		case 'R':
-			region_size = parse_bytes("--region", optarg);
-			if (region_size % PMD_SIZE)
-				die("--region: not a multiple of 2M: '%s'", optarg);
-			break;
-		case 'a':
-			alignment = parse_bytes("--align", optarg);
-			if (alignment < PAGE_SIZE || alignment & (alignment - 1))
-				die("--align: not a power of two from 4K: '%s'", optarg);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (optind < argc)
-		nr_threads = parse_number("threads", argv[optind++], 1, MAX_THREADS);
-	if (optind < argc)
-		die("one number of threads is enough: '%s'", argv[optind]);
+	if (*words)
+		nr_threads = parse_number("threads", *words++, 1, MAX_THREADS);
+	if (*words)
+		die("one number of threads is enough: '%s'", *words);
 }
 
 int main(int argc, char **argv)

@@ -21,10 +21,10 @@
  * Exit code: 0 measured, 1 the check failed.
  */
 #include "common.h"
+#include "options.h"
 #include "team.h"
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -34,7 +34,7 @@
 static unsigned int kind;
 static unsigned int nr_threads = 1;
 static size_t size = 128 << 20;
-static struct rounds rounds = { .wanted = 7, .warmup = 2 };
+DEFINE_ROUNDS(rounds)
 static int files[MAX_THREADS];
 static unsigned long wrong;
 
@@ -94,64 +94,26 @@ static int report(void)
 	return *why ? 1 : 0;
 }
 
-static void usage(FILE *to)
-{
-	fputs("usage: page-fault [options] 1|2|3\n"
-	      "  --threads N     1 to 256 (default 1)\n"
-	      "  --size BYTES    mapped by each, a multiple of 4K (default 128M)\n"
-	      "  --rounds N      measured (default 7)\n"
-	      "  --warmup N      before them, not measured (default 2)\n"
-	      "1: private anonymous memory, 2: private file, 3: shared file\n", to);
-}
+DEFINE_SET(nr_threads)
+DEFINE_SET(size)
 
-static void parse(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "threads", required_argument, NULL, 't' },
-		{ "size", required_argument, NULL, 's' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "warmup", required_argument, NULL, 'w' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "t:s:r:w:h", options, NULL)) != -1) {
-		switch (c) {
-		case 't':
-			nr_threads = parse_number("--threads", optarg, 1, MAX_THREADS);
-			break;
-		case 's':
-			size = parse_bytes("--size", optarg);
-			if (size % PAGE_SIZE)
-				die("--size: not a multiple of 4K: '%s'", optarg);
-			break;
-		case 'r':
-			rounds_parse(&rounds, optarg, NULL);
-			break;
-		case 'w':
-			rounds_parse(&rounds, NULL, optarg);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (optind != argc - 1) {
-		usage(stderr);
-		exit(EXIT_USAGE);
-	}
-	kind = parse_number("kind", argv[optind], 1, 3);
-}
+static const struct command command = {
+	.synopsis = "[options] 1|2|3",
+	.options = {
+		{ 't', "--threads", "N", "1 to 256 (default 1)",
+		  .number = set_nr_threads, .min = 1, .max = MAX_THREADS },
+		{ 's', "--size", "BYTES", "mapped by each, a multiple of 4K (default 128M)",
+		  .bytes = set_size, .multiple = "4K" },
+		ROUNDS_OPTIONS,
+	},
+	.notes = "1: private anonymous memory, 2: private file, 3: shared file\n",
+};
 
 int main(int argc, char **argv)
 {
 	unsigned int i;
 
-	parse(argc, argv);
+	kind = parse_number("kind", parse_options_and_word(&command, argc, argv), 1, 3);
 	for (i = 0; i < nr_threads; i++)
 		files[i] = kind == 1 ? -1 : open_file();
 	team_run(nr_threads, &rounds, work);

@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Rounds of equal work: see rounds.h. */
-#include "common.h"
 #include "rounds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void rounds_parse(struct rounds *r, const char *rounds, const char *warmup)
-{
-	if (rounds)
-		r->wanted = parse_number("--rounds", rounds, 1, MAX_ROUNDS);
-	if (warmup)
-		r->warmup = parse_number("--warmup", warmup, 0, MAX_ROUNDS);
-}
 
 bool rounds_left(const struct rounds *r)
 {

@@ -18,8 +18,17 @@ struct rounds {
 	uint64_t ns[MAX_ROUNDS];	/* of those after the warm-up */
 };
 
-/* --rounds and --warmup of a command line; dies on anything out of range. */
-void rounds_parse(struct rounds *r, const char *rounds, const char *warmup);
+/* As many rounds as is usual, and the options (see options.h) that change it. */
+#define DEFINE_ROUNDS(r) \
+	static struct rounds r = { .wanted = 7, .warmup = 2 }; \
+	static void set_wanted(uint64_t value) { r.wanted = value; } \
+	static void set_warmup(uint64_t value) { r.warmup = value; }
+#define ROUNDS_OPTIONS \
+	{ 'r', "--rounds", "N", "measured (default 7)", \
+	  .number = set_wanted, .min = 1, .max = MAX_ROUNDS }, \
+	{ 'w', "--warmup", "N", "before them, not measured (default 2)", \
+	  .number = set_warmup, .min = 0, .max = MAX_ROUNDS }
+
 bool rounds_left(const struct rounds *r);
 void rounds_add(struct rounds *r, uint64_t ns);
 /* The middle one; the lower of two middle ones. 0 when there is none. */

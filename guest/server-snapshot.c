@@ -17,10 +17,9 @@
  * anything when THP is enabled (the first line tells).
  */
 #include "common.h"
+#include "options.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -70,54 +69,29 @@ static void populate(char *base, uint64_t start)
 	}
 }
 
-static void usage(FILE *to)
-{
-	fputs("usage: server-snapshot --virt BYTES --live N --dropped N [--live-pages N]\n"
-	      "  --virt BYTES     of address space to reserve, a multiple of 2M\n"
-	      "  --live N         stretches of 2M that hold pages\n"
-	      "  --dropped N      stretches of 2M that held one and were dropped\n"
-	      "  --live-pages N   pages in each live stretch, 1 to 512 (default 512)\n"
-	      "Stays alive until standard input ends or gives a line.\n",
-	      to);
-}
+DEFINE_SET(virt)
+DEFINE_SET(live)
+DEFINE_SET(dropped)
+DEFINE_SET(live_pages)
+
+static const struct command command = {
+	.synopsis = "--virt BYTES --live N --dropped N [--live-pages N]",
+	.options = {
+		{ 'v', "--virt", "BYTES", "of address space to reserve, a multiple of 2M",
+		  .bytes = set_virt },
+		{ 'l', "--live", "N", "stretches of 2M that hold pages",
+		  .number = set_live, .min = 1, .max = UINT32_MAX },
+		{ 'd', "--dropped", "N", "stretches of 2M that held one and were dropped",
+		  .number = set_dropped, .min = 0, .max = UINT32_MAX },
+		{ 'p', "--live-pages", "N", "pages in each live stretch, 1 to 512 (default 512)",
+		  .number = set_live_pages, .min = 1, .max = PTRS_PER_PTE },
+	},
+	.notes = "Stays alive until standard input ends or gives a line.\n",
+};
 
 static void parse(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "virt", required_argument, NULL, 'v' },
-		{ "live", required_argument, NULL, 'l' },
-		{ "dropped", required_argument, NULL, 'd' },
-		{ "live-pages", required_argument, NULL, 'p' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "v:l:d:p:h", options,
-				NULL)) != -1) {
-		switch (c) {
-		case 'v':
-			virt = parse_bytes("--virt", optarg);
-			break;
-		case 'l':
-			live = parse_number("--live", optarg, 1, UINT32_MAX);
-			break;
-		case 'd':
-			dropped = parse_number("--dropped", optarg, 0, UINT32_MAX);
-			break;
-		case 'p':
-			live_pages = parse_number("--live-pages", optarg, 1, PTRS_PER_PTE);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (optind < argc)
-		die("not an option: '%s'", argv[optind]);
+	parse_only_options(&command, argc, argv);
 	if (!virt || virt % PMD_SIZE)
 		die("--virt: a multiple of 2M is wanted");
 	if (!live)

@@ -15,10 +15,9 @@
  * 1/512 of the faults, but another RSS peak (4 KiB instead of 2 MiB).
  */
 #include "common.h"
+#include "options.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -54,68 +53,38 @@ static void drop(char *at)
 	}
 }
 
-static void usage(FILE *to)
+static void set_touch(const char *text)
 {
-	fputs("usage: vmpte [options]\n"
-	      "  --size BYTES      of the mapping, a multiple of 2M (default 50G)\n"
-	      "  --touch all|page  every 4K page, or one per 2M (default all)\n"
-	      "  --chunk BYTES     dropped at a time, 4K to 2M (default 2M)\n"
-	      "  --loops N         times over the whole range (default 1)\n"
-	      "Stays alive after the last loop until standard input ends or gives a line.\n",
-	      to);
+	touch_all = !strcmp(text, "all");
+	if (!touch_all && strcmp(text, "page"))
+		die("--touch: all or page, not '%s'", text);
 }
 
-static void parse(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "size", required_argument, NULL, 's' },
-		{ "touch", required_argument, NULL, 't' },
-		{ "chunk", required_argument, NULL, 'c' },
-		{ "loops", required_argument, NULL, 'l' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	int c;
+DEFINE_SET(size)
+DEFINE_SET(chunk)
+DEFINE_SET(loops)
 
-	while ((c = getopt_long(argc, argv, "s:t:c:l:h", options,
-				NULL)) != -1) {
-		switch (c) {
-		case 's':
-			size = parse_bytes("--size", optarg);
-			if (size % PMD_SIZE)
-				die("--size: not a multiple of 2M: '%s'", optarg);
-			break;
-		case 't':
-			touch_all = !strcmp(optarg, "all");
-			if (!touch_all && strcmp(optarg, "page"))
-				die("--touch: all or page, not '%s'", optarg);
-			break;
-		case 'c':
-			chunk = parse_bytes("--chunk", optarg);
-			if (chunk % PAGE_SIZE || chunk > PMD_SIZE)
-				die("--chunk: not a multiple of 4K up to 2M: '%s'", optarg);
-			break;
-		case 'l':
-			loops = parse_number("--loops", optarg, 1, UINT32_MAX);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (optind < argc)
-		die("not an option: '%s'", argv[optind]);
-}
+static const struct command command = {
+	.synopsis = "[options]",
+	.options = {
+		{ 's', "--size", "BYTES", "of the mapping, a multiple of 2M (default 50G)",
+		  .bytes = set_size, .multiple = "2M" },
+		{ 't', "--touch", "all|page", "every 4K page, or one per 2M (default all)",
+		  .word = set_touch },
+		{ 'c', "--chunk", "BYTES", "dropped at a time, 4K to 2M (default 2M)",
+		  .bytes = set_chunk, .multiple = "4K", .most = "2M" },
+		{ 'l', "--loops", "N", "times over the whole range (default 1)",
+		  .number = set_loops, .min = 1, .max = UINT32_MAX },
+	},
+	.notes = "Stays alive after the last loop until standard input ends or gives a line.\n",
+};
 
 int main(int argc, char **argv)
 {
 	uint64_t start, done, total, step, next, loop;
 	char *base, line[64];
 
-	parse(argc, argv);
+	parse_only_options(&command, argc, argv);
 	printf("{\"pid\":%d,\"program\":\"vmpte\",\"size\":%llu,\"touch\":\"%s\",\"chunk\":%llu,\"loops\":%llu,\"page_size\":%lu,\"thp\":\"%s\"}\n",
 	       getpid(), (unsigned long long)size, touch_all ? "all" : "page",
 	       (unsigned long long)chunk, (unsigned long long)loops,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The loop, the checks and the verdict of every race: see race.h. */
 #include "race.h"
+#include "options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -831,8 +831,9 @@ static long settle(void)
 }
 
 /* Fewer CPUs, fewer flush IPIs: many more operations under emulation. */
-static void use_cpus(int count)
+static void use_cpus(uint64_t wanted)
 {
+	int count = wanted;
 	cpu_set_t set;
 	int cpu;
 
@@ -845,63 +846,35 @@ static void use_cpus(int count)
 		die_errno("sched_setaffinity");
 }
 
-static void usage(FILE *to)
+static void set_fake(const char *text)
 {
-	fprintf(to, "usage: race-%s [--seed N] [--seconds N] [--threads N]\n"
-		"  --seed N      of the threads' choices (default 1)\n"
-		"  --seconds N   how long (default 10); beyond twice that, 30 s in which no thread\n"
-		"                gets anything done are a hang\n"
-		"  --threads N   owners of pages, 1 to %d (default 4); antagonists come on top\n"
-		"  --cpus N      use only the first N CPUs (default all)\n"
-		"  --fake WHAT   lost, stale, foreign, leak or hang: make that mistake, which\n"
-		"                must then be found (in races that have owners)\n"
-		"Exit code: 0 pass, 1 fail, 77 cannot be tried here.\n",
-		race.name, MAX_THREADS);
+	if (!strstr(" lost stale foreign leak hang ", text) || strlen(text) < 4)
+		die("--fake: no such mistake: '%s'", text);
+	fake = text;
 }
 
-static void parse(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "seed", required_argument, NULL, 'e' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "threads", required_argument, NULL, 't' },
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "fake", required_argument, NULL, 'f' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	int c;
+DEFINE_SET(seed)
+DEFINE_SET(seconds)
+DEFINE_SET(nr_owners)
 
-	while ((c = getopt_long(argc, argv, "e:s:t:c:f:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'e':
-			seed = parse_number("--seed", optarg, 0, UINT64_MAX);
-			break;
-		case 's':
-			seconds = parse_number("--seconds", optarg, 1, 1000000);
-			break;
-		case 't':
-			nr_owners = parse_number("--threads", optarg, 1, MAX_THREADS);
-			break;
-		case 'c':
-			use_cpus(parse_number("--cpus", optarg, 1, CPU_SETSIZE));
-			break;
-		case 'f':
-			fake = optarg;
-			if (!strstr(" lost stale foreign leak hang ", fake) || strlen(fake) < 4)
-				die("--fake: no such mistake: '%s'", fake);
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(EXIT_USAGE);
-		}
-	}
-	if (optind < argc)
-		die("not an option: '%s'", argv[optind]);
-}
+static const struct command command = {
+	.synopsis = "[options]",
+	.options = {
+		{ 'e', "--seed", "N", "of the threads' choices (default 1)",
+		  .number = set_seed, .min = 0, .max = UINT64_MAX },
+		{ 's', "--seconds", "N", "how long (default 10)",
+		  .number = set_seconds, .min = 1, .max = 1000000 },
+		{ 't', "--threads", "N", "owners of pages, 1 to 64 (default 4); antagonists come on top",
+		  .number = set_nr_owners, .min = 1, .max = MAX_THREADS },
+		{ 'c', "--cpus", "N", "use only the first N CPUs (default all)",
+		  .number = use_cpus, .min = 1, .max = CPU_SETSIZE },
+		{ 'f', "--fake", "WHAT", "lost, stale, foreign, leak or hang: make that mistake",
+		  .word = set_fake },
+	},
+	.notes = "Beyond twice the seconds, 30 s in which no thread gets anything done are a hang.\n"
+		 "A fake mistake must be found (in races that have owners).\n"
+		 "Exit code: 0 pass, 1 fail, 77 cannot be tried here.\n",
+};
 
 int main(int argc, char **argv)
 {
@@ -911,7 +884,7 @@ int main(int argc, char **argv)
 	unsigned int i, errors;
 	char *memory;
 
-	parse(argc, argv);
+	parse_only_options(&command, argc, argv);
 	make_arena();
 	memory = mmap(NULL, (MAX_THREADS + MAX_ANTAGONISTS) * (STACK_SIZE + PAGE_SIZE),
 		      PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
