@@ -19,11 +19,11 @@
  * Exit code: 0 the tables came back, 1 they did not, 77 cannot be tried here.
  */
 #include "common.h"
+#include "options.h"
 #include "sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <linux/mempolicy.h>
 #include <linux/userfaultfd.h>
 #include <stdio.h>
@@ -771,71 +771,63 @@ static int run_all(const struct run *r)
 	return worst;
 }
 
-static void usage(FILE *to)
+static struct run wanted = { .size = 64 << 20, .chunk = PAGE_SIZE };
+
+static void set_size(uint64_t bytes)
+{
+	wanted.size = bytes;
+}
+
+static void set_chunk(uint64_t bytes)
+{
+	wanted.chunk = bytes;
+}
+
+static void print_cases(FILE *to)
 {
 	size_t i;
 
-	fputs("usage: piecewise [--size BYTES] [--chunk BYTES] CASE\n"
-	      "  --size BYTES    touched and dropped, a multiple of 2M to 256M (default 64M)\n"
-	      "  --chunk BYTES   dropped at a time (default 4K)\n"
-	      "CASE is all, list, or one of:\n", to);
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
 		fprintf(to, "  %-22s%s\n", cases[i].name, cases[i].what);
 }
 
+static const struct command command = {
+	.synopsis = "[options] CASE",
+	.options = {
+		{ 's', "--size", "BYTES",
+		  "touched and dropped, a multiple of 2M to 256M (default 64M)",
+		  .bytes = set_size, .multiple = "2M", .most = "256M" },
+		{ 'c', "--chunk", "BYTES", "dropped at a time (default 4K)",
+		  .bytes = set_chunk, .multiple = "4K" },
+	},
+	.notes = "CASE is all, list, or one of:\n",
+	.print_notes = print_cases,
+};
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "size", required_argument, NULL, 's' },
-		{ "chunk", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ }
-	};
-	struct run r = { .size = 64 << 20, .chunk = PAGE_SIZE };
+	char **words = parse_options(&command, argc, argv);
 	const char *name;
 	size_t i;
-	int c;
 
-	while ((c = getopt_long(argc, argv, "s:c:h", options, NULL)) != -1) {
-		switch (c) {
-		case 's':
-			r.size = parse_bytes("--size", optarg);
-			if (r.size % PMD_SIZE || r.size > 256UL << 20)
-				die("--size: not a multiple of 2M up to 256M: '%s'", optarg);
-			break;
-		case 'c':
-			r.chunk = parse_bytes("--chunk", optarg);
-			if (r.chunk % PAGE_SIZE)
-				die("--chunk: not a multiple of 4K: '%s'", optarg);
-			break;
-		case 'h':
-			usage(stdout);
-			return 0;
-		default:
-			usage(stderr);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind == argc) {
-		usage(stderr);
-		return EXIT_USAGE;
-	}
-	name = argv[optind++];
-	if (!strcmp(name, "dontneed-chunk") && optind < argc) {
-		r.chunk = parse_bytes("dontneed-chunk", argv[optind++]);
-		if (r.chunk % PAGE_SIZE)
+	if (!*words)
+		wrong_usage(&command);
+	name = *words++;
+	if (!strcmp(name, "dontneed-chunk") && *words) {
+		wanted.chunk = parse_bytes("dontneed-chunk", *words++);
+		if (wanted.chunk % PAGE_SIZE)
 			die("dontneed-chunk: not a multiple of 4K");
 	}
-	if (optind < argc)
-		die("one case at a time: '%s'", argv[optind]);
+	if (*words)
+		die("one case at a time: '%s'", *words);
 
 	if (!strcmp(name, "all"))
-		return run_all(&r);
+		return run_all(&wanted);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		if (!strcmp(name, "list"))
 			puts(cases[i].name);
 		else if (!strcmp(name, cases[i].name))
-			return run_case(&cases[i], &r);
+			return run_case(&cases[i], &wanted);
 	}
 	if (strcmp(name, "list"))
 		die("no such case: '%s' (piecewise list names them)", name);
