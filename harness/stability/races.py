@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.core.config import nearest
-from harness.core.errors import UserError
 from harness.guest.programs import GUEST_DIR
 from harness.machine.guest import Guest
+from harness.stability.choose import choose
 from harness.stability.suite import TestCase
 
 
@@ -25,11 +24,8 @@ def plan(
     A round gives each race a tenth of a minute at least: most races need seconds to meet.
     Raises :class:`UserError` for an unknown race.
     """
-    known = find(programs)
-    for name in only:
-        if name not in known:
-            raise UserError(f"unknown race '{name}'", hint=nearest(name, known))
-    chosen = list(only) or known
+    tests = choose([TestCase(name, name, 0.0) for name in find(programs)], only)
+    chosen = [test.name for test in tests]
     rounds = max(1, round(seconds / (len(chosen) * 10.0)))
     each = max(2, round(seconds / (len(chosen) * rounds)))
     extra = f" --threads {threads}" if threads else ""
