@@ -184,7 +184,7 @@ def _suite(env: common.Setup, night: _Night, suite: NightlySuite, directory: Pat
     request = suites.Request(
         suite=suite.suite, variants=_variants(env, suite), tests=suite.tests,
         seconds=60 * suite.minutes, seed=_seed(night), threads=0, accel="auto", smp=suite.smp,
-        memory="", append="numa=fake=2", directory=directory, resume=True,
+        memory="", append="numa=fake=2", directory=directory, resume=True, jobs=suite.jobs,
         ltp=lists if suite.suite == "ltp" else None,
     )
     try:
