@@ -5,5 +5,5 @@ from __future__ import annotations
 import signal
 
 # A shell that starts the tests in the background (nohup, cron, some CI) has SIGINT ignored, and
-# so would every child; one that has a handler is back at its default in a child.
+# so would every child; what this process handles is back at its default in a child.
 signal.signal(signal.SIGINT, signal.default_int_handler)
