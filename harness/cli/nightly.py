@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from harness.core.workspace import write_atomic
 STATE_FILE = "nightly.json"
 VERDICTS = {EXIT_OK: "ok", EXIT_REGRESSION: "regression", EXIT_INFRASTRUCTURE: "infrastructure",
             EXIT_GUEST_CRASH: "crash"}
+TIMED = ("races", "stress-ng", "trinity")  # suites whose length is theirs to choose
 GRAVITY = (EXIT_OK, EXIT_INFRASTRUCTURE, EXIT_REGRESSION, EXIT_GUEST_CRASH)
 DETAILS = ("boots", "tests-*")  # what retention removes; verdicts and oopses stay
 HOOK_SECONDS = 300.0
@@ -38,7 +40,11 @@ HOOK_SECONDS = 300.0
 
 def nightly(
     hours: Annotated[
-        float, typer.Option("--hours", min=0, help="Time budget [harness.toml].")
+        float,
+        typer.Option(
+            "--hours", min=0,
+            help="Time budget; suites that run for a time get their share of it [harness.toml].",
+        ),
     ] = 0.0,
     new: Annotated[
         bool, typer.Option("--new", help="Do not go on with an unfinished night.")
@@ -68,11 +74,14 @@ def nightly(
     root = env.project.root / env.project.config.defaults.results / "nightly"
 
     def planned() -> list[NightlySuite]:
-        return in_order(_possible(env, plan.suites, ltp), history.yields(history.load(root)))
+        possible = _possible(env, plan.suites, ltp)
+        possible = in_time(possible, (hours or plan.hours) / plan.hours)
+        return in_order(possible, history.yields(history.load(root)))
 
     if dry_run:
         for suite in planned():
-            common.say(f"{suite.suite} on {', '.join(_variants(env, suite))}")
+            timed = f", {suite.minutes:.3g} minutes each" if suite.suite in TIMED else ""
+            common.say(f"{suite.suite} on {', '.join(_variants(env, suite))}{timed}")
         return
     root.mkdir(parents=True, exist_ok=True)
     if resume and _Night.unfinished(root) is None:
@@ -100,6 +109,15 @@ def _possible(
     if any(suite.suite == "ltp" for suite in suites):
         env.progress.warn("ltp is not planned: --ltp or [ltp] path names its tree")
     return [suite for suite in suites if suite.suite != "ltp"]
+
+
+def in_time(suites: Sequence[NightlySuite], share: float) -> list[NightlySuite]:
+    """What runs for a time runs for ``share`` of it; the rest takes as long as its tests take."""
+    return [
+        suite.model_copy(update={"minutes": suite.minutes * share})
+        if suite.suite in TIMED else suite
+        for suite in suites
+    ]
 
 
 def in_order(
@@ -183,8 +201,9 @@ def _suite(env: common.Setup, night: _Night, suite: NightlySuite, directory: Pat
     lists = suites.LtpRequest(night.ltp, suite.lists, None, 120.0)
     request = suites.Request(
         suite=suite.suite, variants=_variants(env, suite), tests=suite.tests,
-        seconds=60 * suite.minutes, seed=_seed(night), threads=0, accel="auto", smp=suite.smp,
-        memory="", append="numa=fake=2", directory=directory, resume=True, jobs=suite.jobs,
+        seconds=60 * suite.minutes, seed=_seed(night, directory.name), threads=0, accel="auto",
+        smp=suite.smp, memory=suite.memory, append="numa=fake=2", directory=directory,
+        resume=True, jobs=suite.jobs,
         ltp=lists if suite.suite == "ltp" else None,
     )
     try:
@@ -219,9 +238,12 @@ def _variants(env: common.Setup, suite: NightlySuite) -> list[str]:
     return list(names)
 
 
-def _seed(night: _Night) -> int:
-    """A seed of the night's own: each night tries others, and a resumed one the same."""
-    return int(night.directory.name.replace("-", "")) % 1_000_000
+def _seed(night: _Night, key: str) -> int:
+    """The first seed of one part of a night: every night and part tries others.
+
+    A resumed night tries the same. Nights begin at the same time of day, so that alone will not do.
+    """
+    return zlib.crc32(f"{night.directory.name}/{key}".encode()) % 1_000_000
 
 
 def retain(root: Path, keep: int) -> None:

@@ -64,6 +64,8 @@ class NightlySuite(Strict):
     minutes: float = Field(default=10.0, gt=0)
     """Guest minutes per variant, for suites that run for a time."""
     smp: int = Field(default=0, ge=0, le=64)
+    memory: str = ""
+    """Of each guest; empty: [guest] memory. Tests that fill it take as long as there is of it."""
     jobs: int = Field(default=1, ge=1)
     """Guests at a time, which share the tests."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.cli import nightly
-from harness.cli.nightly import in_order, retain
+from harness.cli.nightly import in_order, in_time, retain
 from harness.core.config import Ltp, NightlySuite
 from harness.core.deadline import Deadline
 from harness.core.errors import (
@@ -58,6 +58,22 @@ def test_what_found_bugs_comes_first() -> None:
     suites = [NightlySuite(suite=name) for name in ("races", "stress-ng", "ltp", "trinity")]
     names = [suite.suite for suite in in_order(suites, history.yields(rows))]
     assert names == ["ltp", "stress-ng", "races", "trinity"]
+
+
+def test_a_shorter_night_runs_shorter_where_it_can() -> None:
+    suites = [NightlySuite(suite=name, minutes=30) for name in ("races", "ltp", "trinity")]
+    assert [suite.minutes for suite in in_time(suites, 1 / 3)] == [10, 30, 10]
+    assert in_time(suites, 1.0) == suites
+
+
+def test_each_part_of_each_night_has_seeds_of_its_own(tmp_path: Path) -> None:
+    first, next_day = (
+        nightly._Night(tmp_path / name, [], {}) for name in ("20261101-220000", "20261102-220000")
+    )
+    seeds = [nightly._seed(night, key) for night in (first, next_day)
+             for key in ("00-races", "01-races")]
+    assert len(set(seeds)) == 4
+    assert nightly._seed(first, "01-races") == seeds[1]
 
 
 def test_what_ended_for_want_of_a_guest_is_tried_once_more(
