@@ -11,6 +11,7 @@ from typing import NoReturn
 from harness.core.errors import EXIT_USER, GuestCrash, HarnessError, InfrastructureError
 
 EXIT_INTERRUPTED = 130
+_interrupts: list[int] = []  # the signals that asked us to stop
 
 
 def main() -> NoReturn:
@@ -19,12 +20,13 @@ def main() -> NoReturn:
 
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as by nohup
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         code = int(app(standalone_mode=False) or 0)
     except HarnessError as error:
         code = explain(error)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)  # noqa: T201
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # Somebody piped us into head; nothing is left to say.
@@ -32,6 +34,8 @@ def main() -> NoReturn:
         code = 0
     except Exception as error:
         code = _explain_usage(error)
+    if _interrupts:  # most often the parser has made an exit code of it
+        print("interrupted", file=sys.stderr)  # noqa: T201
     sys.exit(code)
 
 
@@ -65,6 +69,7 @@ def _explain_usage(error: Exception) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupts.append(number)
     raise KeyboardInterrupt
 
 

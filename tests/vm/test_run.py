@@ -136,6 +136,16 @@ def test_no_guest_outlives_the_harness(
     wait_for(lambda: not guests() - known, 10)
 
 
+def test_an_interrupted_command_ends_in_one_word(
+    spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = spawn("run", "-q", "--", "echo started; sleep 600")
+    assert process.stdout is not None and process.stdout.readline() == "started\n"
+    os.kill(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "interrupted\n")
+
+
 def test_push(harness: Harness, tmp_path: Path) -> None:
     script = tmp_path / "hello"
     script.write_text("#!/bin/sh\necho hello $1\n")
