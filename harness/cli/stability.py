@@ -20,7 +20,9 @@ SUITE_VARIANTS = {
     "races": ["after-debug"], "piecewise": ["after-debug"],
     "selftests": ["before-ltp", "after-ltp"],
 }
-Tests = Annotated[str, typer.Option("--tests", help="Only these, comma-separated; * is known.")]
+Tests = Annotated[
+    str, typer.Option("--tests", help="Only these, comma-separated; * is known, !NAME: not this.")
+]
 Confirm = Annotated[
     bool, typer.Option("--confirm/--no-confirm", help="Repeat what differs three times.")
 ]
