@@ -25,7 +25,7 @@ class Image(Strict):
 
     suite: str = "bookworm"
     packages: list[str] = Field(default_factory=list)
-    size: str = "1500M"
+    size: str = "2500M"
     """Size of the (sparse) file, with head-room for tests; in mke2fs notation."""
 
 

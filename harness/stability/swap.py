@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.machine.guest import Guest
 
-FILE, MIB = "/var/tmp/harness.swap", 512
+FILE, MIB = "/var/tmp/harness.swap", 1024
+OFF, ON = f"swapoff {FILE}", f"swapon {FILE}"
 
 
 def give_swap(guest: Guest) -> None:
@@ -13,4 +14,4 @@ def give_swap(guest: Guest) -> None:
     Raises :class:`InfrastructureError` when that cannot be done.
     """
     guest.run(f"fallocate -l {MIB}M {FILE} && chmod 600 {FILE} && mkswap -q {FILE} && "
-              f"swapon {FILE}", seconds=30.0)
+              f"{ON}", seconds=30.0)

@@ -29,6 +29,12 @@ def test_runtest_files() -> None:
     ]
 
 
+def test_only_the_oom_tests_go_without_swap() -> None:
+    assert "swapoff" not in ltp.command("swapping01")
+    words = ltp.command("oom03")
+    assert words.index("swapoff") < words.index("oom03") < words.index("swapon")
+
+
 def test_exit_codes_are_bits() -> None:
     def word(code: int) -> str:
         return ltp.judge(Outcome(code, "")).word
