@@ -132,8 +132,8 @@ def _say_gdb(env: common.Setup, vmlinux: Path, where: Path, variant: str) -> Non
 
 def _leave(env: common.Setup, guest: Guest) -> None:
     """Leave a dead guest to the debugger until that, or Ctrl-C, ends it."""
-    env.progress.say("the guest is dead and stays for gdb: its `kill`, or Ctrl-C here, ends it")
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt):  # as soon as it is announced
+        env.progress.say("the guest is dead and stays for gdb: its `kill`, or Ctrl-C here, ends it")
         guest.wait_end()
 
 
