@@ -48,9 +48,10 @@ class Monitor:
 
     def state(self) -> str:
         """What the vCPUs do and which interrupts are pending, as QEMU prints it."""
+        apics = [f"info lapic {cpu['cpu-index']}" for cpu in self._execute("query-cpus-fast")]
         return "\n".join(
             str(self._execute("human-monitor-command", {"command-line": question}))
-            for question in ("info registers -a", "info pic", "info irq")
+            for question in ("info registers -a", "info pic", "info irq", *apics)
         )
 
     def quit(self) -> None:

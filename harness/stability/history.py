@@ -18,6 +18,12 @@ from harness.stability.record import BAD, Verdict
 
 HISTORY_FILE = "history.jsonl"
 PAGE_FILE = "index.html"
+GREEN, ORANGE, RED = "#4d9221", "#e08214", "#b2182b"
+LEGEND = (
+    "<p>A bar is a night, as high as its hours. Green: everything passed or was skipped; orange: "
+    "something failed or was not run, and nothing of it is a regression; red: a crash or a "
+    "regression.</p>"
+)
 
 
 class Row(BaseModel):
@@ -93,7 +99,7 @@ class Record:
     """Since the last crash, over all nights."""
     crashes: int = 0
     regressions: int = 0
-    nights: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
 
 def summarize(rows: Iterable[Row]) -> dict[tuple[str, str], Record]:
@@ -105,7 +111,7 @@ def summarize(rows: Iterable[Row]) -> dict[tuple[str, str], Record]:
         record.clean_hours = row.hours_since_crash + (0 if row.crashes else record.clean_hours)
         record.crashes += row.crashes
         record.regressions += row.regressions
-        record.nights.append(row)
+        record.rows.append(row)
     return found
 
 
@@ -123,7 +129,7 @@ def yields(rows: Iterable[Row]) -> dict[str, float]:
 
 def write_page(directory: Path, rows: Sequence[Row]) -> Path:
     """The trend page: hours without a crash, and every night's verdicts, newest first."""
-    body = [_totals(summarize(rows)), "<h2>Nights</h2>"]
+    body = [_totals(summarize(rows)), LEGEND, "<h2>Nights</h2>"]
     for night in sorted({row.night for row in rows}, reverse=True):
         body.append(f'<h3 id="{html.escape(night)}">{html.escape(night)}</h3>')
         body.append(_night([row for row in rows if row.night == night]))
@@ -135,7 +141,7 @@ def write_page(directory: Path, rows: Sequence[Row]) -> Path:
 def _totals(records: dict[tuple[str, str], Record]) -> str:
     lines = [
         (html.escape(suite), html.escape(variant), f"{r.clean_hours:.2f}", f"{r.hours:.2f}",
-         str(r.crashes), str(r.regressions), _trend(r.nights))
+         str(r.crashes), str(r.regressions), _trend(r.rows))
         for (suite, variant), r in sorted(records.items())
     ]
     head = ("suite", "variant", "hours without a crash", "hours in all", "crashes", "regressions",
@@ -145,21 +151,27 @@ def _totals(records: dict[tuple[str, str], Record]) -> str:
 
 def _trend(rows: Sequence[Row]) -> str:
     """A bar a night: as high as its hours, red where something crashed or regressed."""
-    top = max((row.hours for row in rows), default=0) or 1
+    nights = [
+        [row for row in rows if row.night == night] for night in sorted({row.night for row in rows})
+    ]
+    hours = [sum(row.hours for row in night) for night in nights]
+    top = max(hours, default=0) or 1
     bars = "".join(
-        f'<rect x="{7 * at}" y="{30 - 28 * row.hours / top:.1f}" width="5" '
-        f'height="{28 * row.hours / top:.1f}" fill="{_colour(row)}">'
-        f"<title>{html.escape(row.night)}: {row.hours:.2f} h, {row.crashes} crashes, "
-        f"{row.regressions} regressions</title></rect>"
-        for at, row in enumerate(rows)
+        f'<rect x="{7 * at}" y="{30 - 28 * tall / top:.1f}" width="5" '
+        f'height="{28 * tall / top:.1f}" fill="{_colour(night)}">'
+        f"<title>{html.escape(night[0].night)}: {tall:.2f} h, "
+        f"{sum(row.crashes for row in night)} crashes, "
+        f"{sum(row.regressions for row in night)} regressions</title></rect>"
+        for at, (night, tall) in enumerate(zip(nights, hours, strict=True))
     )
-    return f'<svg width="{7 * len(rows)}" height="30" role="img">{bars}</svg>'
+    return f'<svg width="{7 * len(nights)}" height="30" role="img">{bars}</svg>'
 
 
-def _colour(row: Row) -> str:
-    if row.crashes or row.regressions:
-        return "#b2182b"
-    return "#e08214" if set(row.counts) & (BAD | {"not run"}) else "#4d9221"
+def _colour(night: Sequence[Row]) -> str:
+    if any(row.crashes or row.regressions for row in night):
+        return RED
+    words = {word for row in night for word in row.counts}
+    return ORANGE if words & (BAD | {"not run"}) else GREEN
 
 
 def _night(rows: Sequence[Row]) -> str:
