@@ -108,7 +108,8 @@ def test_the_trend_page_says_all_of_it(tmp_path: Path) -> None:
     rows = [row("20261101-000000", 5, 5), row("20261102-000000", 4, 1, crashes=1)]
     text = history.write_page(tmp_path, rows).read_text()
     assert "<td>1.00</td><td>9.00</td><td>1</td>" in text
-    assert text.count("<rect") == 2 and history.RED in text and "<h3 id=\"20261102-000000\">" in text
+    assert text.count("<rect") == 2 and history.RED in text
+    assert "<h3 id=\"20261102-000000\">" in text
 
 
 def test_the_parts_of_a_night_are_one_bar(tmp_path: Path) -> None:
