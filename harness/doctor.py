@@ -159,8 +159,8 @@ def _memory(_: Workspace) -> Finding:
 
 
 def _mirror(_: Workspace) -> Finding:
-    from harness.core import config  # noqa: PLC0415
-    from harness.kernel.mirror import resolve_mirror  # noqa: PLC0415
+    from harness.kernel.source.mirror import resolve_mirror  # noqa: PLC0415
+    from harness.project import config  # noqa: PLC0415
 
     purpose = "the kernel's source and the image's packages"
     try:

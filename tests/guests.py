@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.places import ROOT
+
 # All that these tests start inherits this: their guests are told from those of other people.
 OURS = f"HARNESS_TESTS={os.getpid()}"
 os.environ.update([OURS.split("=", 1)])

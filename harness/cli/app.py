@@ -8,16 +8,34 @@ import typer
 
 import harness
 from harness.cli import (
-    bases,
-    bench,
-    build,
+    bases_command as bases,
+)
+from harness.cli import (
+    bench_command as bench,
+)
+from harness.cli import (
+    build_command as build,
+)
+from harness.cli import (
     care,
-    guest,
-    ltp,
-    nightly,
-    reproduce,
-    series,
-    stability,
+)
+from harness.cli import (
+    guest_command as guest,
+)
+from harness.cli import (
+    ltp_command as ltp,
+)
+from harness.cli import (
+    nightly_command as nightly,
+)
+from harness.cli import (
+    reproduce_command as reproduce,
+)
+from harness.cli import (
+    series_command as series,
+)
+from harness.cli import (
+    stability_command as stability,
 )
 from harness.cli.common import say
 from harness.cli.once import Command

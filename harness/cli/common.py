@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.core import config
-from harness.core.config import Project
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
+from harness.project import config
+from harness.project.config import Project
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]

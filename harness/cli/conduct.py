@@ -7,23 +7,18 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from harness.bench.host import describe_harness, describe_host
-from harness.bench.runner import now
 from harness.cli import machines
 from harness.cli.common import Setup
 from harness.cli.experiment import declared_pairs
 from harness.cli.suites import Arrangement, Request, arrange
 from harness.core.errors import UserError
-from harness.kernel.build import Build
-from harness.kernel.decode import decode
-from harness.kernel.source import find_source
+from harness.kernel.build.builds import Build
+from harness.kernel.build.decode import decode
+from harness.kernel.source.sources import find_source
 from harness.machine.guest import Guest
-from harness.stability import shards
-from harness.stability.compare import CONFIRMATIONS, to_confirm
-from harness.stability.formats import Pair
-from harness.stability.outcome import RunOutcome, line
-from harness.stability.page import write_report
-from harness.stability.record import (
+from harness.measure.hoststate import describe_harness, describe_host
+from harness.measure.runner import now
+from harness.records.verdicts import (
     BAD,
     StabilityRun,
     Verdict,
@@ -32,8 +27,13 @@ from harness.stability.record import (
     load_verdicts,
     not_run,
 )
-from harness.stability.suite import Queue, Suite, SuiteRunner, TestCase
-from harness.stability.triage import load_known
+from harness.suites import shards
+from harness.suites.compare import CONFIRMATIONS, to_confirm
+from harness.suites.formats import Pair
+from harness.suites.outcome import RunOutcome, line
+from harness.suites.suite import Queue, Suite, SuiteRunner, TestCase
+from harness.suites.suite_page import write_report
+from harness.suites.triage import load_known
 
 FOREVER = 7 * 86400.0  # seconds that a guest waits for a debugger
 Booter = Callable[[], tuple[int, Guest]]

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bench.host import describe_harness, describe_host
-from harness.bench.plan import Plan
-from harness.bench.record import RUN_FILE, Run, RunStatus, RunWriter, load_run
-from harness.bench.runner import Bench, Runner, describe, estimate, now
 from harness.cli import machines
 from harness.cli.common import Setup
 from harness.core.errors import HarnessError, UserError
-from harness.guest.programs import build_programs
-from harness.kernel.build import Build
+from harness.image.programs import build_programs
+from harness.kernel.build.builds import Build
 from harness.machine import accel as accels
 from harness.machine import qemu
 from harness.machine.accel import Accel
+from harness.measure.hoststate import describe_harness, describe_host
+from harness.measure.planning import Plan
+from harness.measure.runner import Bench, Runner, describe, estimate, now
+from harness.records.runs import RUN_FILE, Run, RunStatus, RunWriter, load_run
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.cli.common import Setup
-from harness.guest.image import Image, get_image
-from harness.kernel.build import Build, build_variant
-from harness.kernel.tree import Wanted
+from harness.image.rootfs import Image, get_image
+from harness.kernel.build.builds import Build, build_variant
+from harness.kernel.source.fetching import Wanted
 from harness.machine import accel as accels
 from harness.machine import qemu
 from harness.machine.accel import Accel
@@ -60,7 +60,7 @@ def make_guest(
     boot_seconds: float | None = None, crowd: float = 1.0,
 ) -> Guest:
     """A guest that is not started yet; ``crowd``: how much slower it is for its neighbours."""
-    from harness.bench.runner import slowness  # noqa: PLC0415
+    from harness.measure.runner import slowness  # noqa: PLC0415
 
     return Guest(
         spec, folder, key=image.ssh_key, host_key=image.host_key, slowness=slowness(build) * crowd,

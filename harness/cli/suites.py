@@ -11,14 +11,14 @@ from harness.cli.common import Setup
 from harness.core import digest
 from harness.core.errors import UserError
 from harness.core.proc import capture
-from harness.guest import ltptree
-from harness.guest.disk import get_disk
-from harness.guest.programs import GUEST_DIR, build_programs
-from harness.kernel import selftests as compiled
-from harness.kernel.source import get_source
+from harness.image.disk import get_disk
+from harness.image.programs import GUEST_DIR, build_programs
+from harness.kernel.source.sources import get_source
 from harness.machine.guest import Guest
-from harness.stability import ltp, races, selftests, stressors
-from harness.stability.suite import Suite, TestCase
+from harness.suites import ltp, races, selftests, stressors
+from harness.suites import ltp_tree as ltptree
+from harness.suites import selftests_tree as compiled
+from harness.suites.suite import Suite, TestCase
 
 SUITES = ("races", "piecewise", "selftests", "stress-ng", "trinity")
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.core import config
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.kernel import series
-from harness.kernel.build import plan_build
+from harness.kernel.build.builds import plan_build
+from harness.kernel.series import patches as series
+from harness.project import config
 from tests.guests import ROOT, Harness
 
 pytestmark = pytest.mark.kernel

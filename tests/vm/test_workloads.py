@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from harness.bench.record import load_boots
-from harness.workloads.churn import PATTERNS
-from harness.workloads.micro import OPS
-from harness.workloads.page_fault import KINDS
-from harness.workloads.piecewise import CHUNKS_KIB
+from harness.measure.workloads.churn import PATTERNS
+from harness.measure.workloads.micro import OPS
+from harness.measure.workloads.page_fault import KINDS
+from harness.measure.workloads.piecewise import CHUNKS_KIB
+from harness.records.runs import load_boots
 from tests.guests import ROOT, Harness
 
 pytestmark = pytest.mark.vm

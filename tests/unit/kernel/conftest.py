@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.core import config
-from harness.core.config import Project
 from harness.core.workspace import Workspace
-
-FAKE_LINUX = Path(__file__).parents[2] / "fakelinux"
+from harness.project import config
+from harness.project.config import Project
+from tests.places import FAKE_LINUX
 
 TOML = """
 [defaults]

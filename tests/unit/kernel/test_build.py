@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config import Project, load
 from harness.core.errors import InfrastructureError, UserError
 from harness.core.workspace import Workspace
-from harness.kernel import kbuild
-from harness.kernel.build import Build, build_variant, plan_build
+from harness.kernel.build import kbuild
+from harness.kernel.build.builds import Build, build_variant, plan_build
+from harness.project.config import Project, load
+from tests.places import ROOT
 
 Series = Callable[..., Path]
 MakePatch = Callable[[str, str], str]
@@ -34,13 +35,13 @@ def spawn_build(project: Project, workspace: Workspace, variant: str) -> subproc
     """The same build in another process."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from harness.core.config import load\n"
+        "from harness.project.config import load\n"
         "from harness.core.workspace import Workspace\n"
-        "from harness.kernel.build import build_variant\n"
+        "from harness.kernel.build.builds import build_variant\n"
         "b = build_variant(Workspace(Path(sys.argv[2])), load(Path(sys.argv[1])), sys.argv[3])\n"
         "print(b.key)\n"
     )
-    root = Path(__file__).parents[3]
+    root = ROOT
     return subprocess.Popen(
         [sys.executable, "-c", code, str(project.root), str(workspace.root), variant],
         env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE,
@@ -399,6 +400,6 @@ def test_reproducer_repeats_the_build(
 def test_full_disk_is_said_before_the_start(
     workspace: Workspace, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.kernel.build.FRESH_SPACE", 2**60)
+    monkeypatch.setattr("harness.kernel.build.builds.FRESH_SPACE", 2**60)
     with pytest.raises(UserError, match="GiB free"):
         build_variant(workspace, project, "before")

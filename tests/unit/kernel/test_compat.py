@@ -7,22 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.core import config, versions
-from harness.core.config import Project
+from harness.core import versions
 from harness.core.errors import UserError
 from harness.core.versions import Range
 from harness.core.workspace import Workspace
-from harness.kernel import compat
-from harness.kernel.build import build_variant, plan_build
-from harness.kernel.kconfig import (
-    load_fragments,
-    merge,
-    parse_config,
-    parse_fragment,
-    unmet,
-)
+from harness.kernel.build import compat
+from harness.kernel.build.builds import build_variant, plan_build
+from harness.kernel.build.kconfig import load_fragments, merge, parse_config, parse_fragment, unmet
+from harness.project import config
+from harness.project.config import Project
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[3]
 GCC = "gcc (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40"
 MakePatch = Callable[[str, str], str]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from harness.kernel.compile_errors import MAX_LINES, first_error
+from harness.kernel.build.compile_errors import MAX_LINES, first_error
+from tests.places import DATA
 
-LOGS = Path(__file__).parents[2] / "data/buildlogs"
+LOGS = DATA / "buildlogs"
 
 
 def shown(name: str) -> list[str]:

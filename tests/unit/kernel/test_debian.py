@@ -18,15 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config import Project, parse
 from harness.core.errors import HarnessError, InfrastructureError, UserError
 from harness.core.workspace import Workspace
-from harness.kernel import debian
-from harness.kernel.mirror import choose_site, resolve_mirror
-from harness.kernel.source import find_source, get_source
-from harness.kernel.tree import Wanted
+from harness.kernel.source import debian
+from harness.kernel.source.fetching import Wanted
+from harness.kernel.source.mirror import choose_site, resolve_mirror
+from harness.kernel.source.sources import find_source, get_source
+from harness.project.config import Project, parse
+from tests.places import FAKE_LINUX
 
-FAKE_LINUX = Path(__file__).parents[2] / "fakelinux"
 PACKAGE = "linux-source-6.1"
 
 needs_tools = pytest.mark.skipif(
@@ -314,7 +314,7 @@ def test_mirror_of_apt_before_its_first_update() -> None:
 
 
 def test_no_mirror_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.kernel.mirror._index_targets", lambda *options: [])
+    monkeypatch.setattr("harness.kernel.source.mirror._index_targets", lambda *options: [])
     with pytest.raises(UserError) as caught:
         resolve_mirror("", None)
     assert "--mirror" in caught.value.line()

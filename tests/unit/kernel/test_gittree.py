@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from harness.core.config import Project, parse
 from harness.core.errors import InfrastructureError, UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.kernel.reach import survey
-from harness.kernel.source import Source, find_source, get_source
-from harness.kernel.tree import Wanted
+from harness.kernel.source.fetching import Wanted
+from harness.kernel.source.reach import survey
+from harness.kernel.source.sources import Source, find_source, get_source
+from harness.project.config import Project, parse
 from tests.unit.kernel.conftest import FAKE_LINUX
 
 TAG = "next-20210812"

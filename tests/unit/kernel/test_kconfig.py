@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import UserError
-from harness.kernel import kconfig
-from harness.kernel.kconfig import merge, parse_config, parse_fragment, unmet
+from harness.kernel.build import kconfig
+from harness.kernel.build.kconfig import merge, parse_config, parse_fragment, unmet
+from tests.places import ROOT
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = ROOT
 
 
 def test_reasons_are_stripped_and_n_is_not_set() -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from harness.core.config import Project, load
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.kernel import lore
-from harness.kernel.build import build_variant, plan_build
-from harness.kernel.patchlist import get_series
+from harness.kernel.build.builds import build_variant, plan_build
+from harness.kernel.series import lore
+from harness.kernel.series.patchlist import get_series
+from harness.project.config import Project, load
 from tests.unit.kernel.conftest import diff
 
 QUIET = Progress(-1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config import Project
+from harness.project.config import Project
 from tests.unit.kernel.conftest import FAKE_LINUX
 from tests.unit.kernel.test_gittree import TAG, Repository, upstream
 from tests.unit.kernel.test_mailseries import Mails, thread, write_mbox

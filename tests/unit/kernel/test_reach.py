@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config import Project, load
 from harness.core.workspace import Workspace
-from harness.kernel import lore
-from harness.kernel.reach import Status, survey
+from harness.kernel.series import lore
+from harness.kernel.source.reach import Status, survey
+from harness.project.config import Project, load
 from tests.unit.kernel.conftest import FAKE_LINUX
 
 MORE = """

@@ -8,7 +8,7 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.core.progress import Progress
-from harness.kernel.series import apply, load_series, touched_files
+from harness.kernel.series.patches import apply, load_series, touched_files
 from tests.unit.kernel.conftest import diff
 
 OLD = "".join(f"line {number}\n" for number in range(1, 21))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config import Project
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.kernel import seriestree
-from harness.kernel.series import load_series
-from harness.kernel.source import Source, get_source
+from harness.kernel.series import seriestree
+from harness.kernel.series.patches import load_series
+from harness.kernel.source.sources import Source, get_source
+from harness.project.config import Project
 
 QUIET = Progress(-1)
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from harness.core import digest
-from harness.core.config import Project, parse
 from harness.core.errors import InfrastructureError, UserError
 from harness.core.workspace import Workspace
-from harness.kernel.source import get_source
-from harness.kernel.tree import Wanted
+from harness.kernel.source.fetching import Wanted
+from harness.kernel.source.sources import get_source
+from harness.project.config import Project, parse
 from tests.unit.kernel.conftest import FAKE_LINUX
 
 needs_gpg = pytest.mark.skipif(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config import Project
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.kernel import treedigest
-from harness.kernel.series import load_series
-from harness.kernel.source import Source
-from harness.kernel.worktree import WorkTree, drop_half_made
+from harness.kernel.build.worktree import WorkTree, drop_half_made
+from harness.kernel.series.patches import load_series
+from harness.kernel.source import treedigest
+from harness.kernel.source.sources import Source
+from harness.project.config import Project
 
 QUIET = Progress(-1)
 

@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.bench import plan as plans
-from harness.bench.plan import Overrides, Plan
-from harness.bench.record import BootRecord, HostState, Run, RunWriter, Sample
-from harness.bench.schedule import Cell, PlannedBoot, schedule
-from harness.core import config
+from harness.measure import planning as plans
+from harness.measure.planning import Overrides, Plan
+from harness.measure.schedule import Cell, PlannedBoot, schedule
+from harness.project import config
+from harness.records.runs import BootRecord, HostState, Run, RunWriter, Sample
+from tests.places import ROOT
 from tests.unit.report.make_run import variant_meta
 
-PROJECT = config.load(Path(__file__).parents[3])
+PROJECT = config.load(ROOT)
 Point = tuple[str, float, str, float | None]  # metric, value, unit, t
 OPS = ("fork_exit", "mremap", "mprotect", "munmap", "fault_around", "swap_in")
 

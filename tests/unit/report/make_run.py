@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.bench.record import BootRecord, Crash, Run, RunWriter, Sample
+from harness.records.runs import BootRecord, Crash, Run, RunWriter, Sample
 
 UNPATCHED = ("before", "reclaim-off")
 CPU = "Intel(R) Xeon(R) Processor"

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from harness.report.load import load
-from harness.report.write import write_report
+from harness.report.data.load import load
+from harness.report.pages.write import write_report
 from tests.unit.report.make_planned import OPS, make_plan
 from tests.unit.report.make_planned import write as write_planned
 from tests.unit.report.make_run import MakeRun

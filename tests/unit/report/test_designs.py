@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.report import designs, tables, view
-from harness.report.load import load
-from harness.report.plots import draw
-from harness.report.rundata import RunData
-from harness.report.summary import summarize
-from harness.report.text import mail, terminal_summary
+from harness.report.analysis import designs
+from harness.report.analysis import rows as tables
+from harness.report.analysis.summary import summarize
+from harness.report.data.load import load
+from harness.report.data.rundata import RunData
+from harness.report.pages import view
+from harness.report.pages.text import mail, terminal_summary
+from harness.report.plots.plots import draw
 from tests.unit.report.make_run import MakeRun
 
 FOUR = ["before", "after", "reclaim-off", "reclaim-on"]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from harness.core.errors import UserError
-from harness.report import tables
-from harness.report.load import load
-from harness.report.text import mail, terminal_summary
+from harness.report.analysis import rows as tables
+from harness.report.data.load import load
+from harness.report.pages.text import mail, terminal_summary
 from tests.unit.report.make_run import MakeRun
 
 ODD: list[Any] = [None, "", "x", 0, -1, 1e300, [], ["a"], {}, {"a": {"b": []}}, True, "\u2028\x00"]

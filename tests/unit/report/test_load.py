@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.record import BootRecord, Crash, FalseStart, load_boots
 from harness.core.errors import UserError
-from harness.report import provenance, tables
-from harness.report.find import newest_run
-from harness.report.load import load
+from harness.records.runs import BootRecord, Crash, FalseStart, load_boots
+from harness.report.analysis import rows as tables
+from harness.report.data.find import newest_run
+from harness.report.data.load import load
+from harness.report.pages import provenance
 from tests.unit.report.make_run import MakeRun
 
 

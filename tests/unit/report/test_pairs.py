@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.report.pairs import baselines, declared
+from harness.report.analysis.pairs import baselines, declared
 
 FOUR = ["before", "after", "reclaim-off", "reclaim-on"]
 PLAN = {"comparisons": [["before", "after"], ["reclaim-off", "reclaim-on"]]}

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from harness.bench.record import HostState
-from harness.bench.schedule import Cell, PlannedBoot
-from harness.report import determinism, tables, theme
-from harness.report.load import load
-from harness.report.rundata import RunData
-from harness.report.summary import summarize
-from harness.report.text import mail, terminal_summary
-from harness.report.write import write_report
+from harness.measure.schedule import Cell, PlannedBoot
+from harness.records.runs import HostState
+from harness.report.analysis import determinism
+from harness.report.analysis import rows as tables
+from harness.report.analysis.summary import summarize
+from harness.report.data.load import load
+from harness.report.data.rundata import RunData
+from harness.report.pages.text import mail, terminal_summary
+from harness.report.pages.write import write_report
+from harness.report.plots import theme
 from tests.unit.report import make_planned
 from tests.unit.report.make_planned import OPS, Point, make_plan, numbers, write
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from harness.report import stats
+from harness.report.analysis import stats
 
 values = st.lists(st.integers(1, 10**6).map(float), min_size=2, max_size=7)
 

@@ -6,13 +6,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.report import stability, tables, verdict, words
-from harness.report.load import load
-from harness.report.summary import summarize
-from harness.report.text import terminal_summary
-from harness.stability.compare import compare
-from harness.stability.formats import as_record
-from harness.stability.record import StabilityRun, Verdict, VerdictWriter, Word
+from harness.records.verdicts import StabilityRun, Verdict, VerdictWriter, Word
+from harness.report.analysis import rows as tables
+from harness.report.analysis import verdict
+from harness.report.analysis.summary import summarize
+from harness.report.data import tested as stability
+from harness.report.data.load import load
+from harness.report.pages import words
+from harness.report.pages.text import terminal_summary
+from harness.suites.compare import compare
+from harness.suites.formats import as_record
 from tests.unit.report.make_run import MakeRun
 
 

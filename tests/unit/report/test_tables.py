@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.report import letter, tables
-from harness.report.load import load
+from harness.report.analysis import letter
+from harness.report.analysis import rows as tables
+from harness.report.data.load import load
 from tests.unit.report.make_run import MakeRun
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.bench.schedule import Cell, PlannedBoot
 from harness.core.errors import UserError
-from harness.report import stats
-from harness.report.find import all_runs
-from harness.report.trend import Trend, text, trends
-from harness.report.trend_page import write_trend
+from harness.measure.schedule import Cell, PlannedBoot
+from harness.report.analysis import stats
+from harness.report.analysis.trend import Trend, text, trends
+from harness.report.data.find import all_runs
+from harness.report.pages.trend_page import write_trend
 from tests.unit.report.make_planned import Point, make_plan, numbers, write
 
 Numbers = Callable[[PlannedBoot, Cell, random.Random], Iterator[Point]]

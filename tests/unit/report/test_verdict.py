@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.report import stats, verdict
-from harness.report.verdict import Comparison
+from harness.report.analysis import stats, verdict
+from harness.report.analysis.verdict import Comparison
 
 
 def side(values: Sequence[float], start: int = 0) -> dict[int, float]:

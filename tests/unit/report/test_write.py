@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from harness.core.errors import UserError
-from harness.report import theme
-from harness.report.load import load
-from harness.report.text import mail, terminal_summary
-from harness.report.write import ReportFiles, write_report
+from harness.report.data.load import load
+from harness.report.pages.text import mail, terminal_summary
+from harness.report.pages.write import ReportFiles, write_report
+from harness.report.plots import theme
 from tests.unit.report.make_run import OOPS, MakeRun
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

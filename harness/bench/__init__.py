@@ -1,1 +1,0 @@
-"""The experiment: its plan, its execution, its record."""

@@ -1,1 +1,0 @@
-"""What runs inside: the root file system and the C programs. Knows nothing of machines."""

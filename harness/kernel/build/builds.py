@@ -1,0 +1,201 @@
+"""A build: the kernel of one variant, found in the cache or made."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core import digest
+from harness.project.config import Project
+from harness.core.errors import UserError
+from harness.core.progress import Progress
+from harness.core.workspace import Workspace, require_space
+from harness.kernel.build import kbuild, reproducer
+from harness.kernel.build.recipe import RECIPE, Plan, plan_build
+from harness.kernel.source.sources import Source, find_source
+from harness.kernel.source.fetching import Wanted
+from harness.kernel.build.worktree import WorkTree
+
+__all__ = ["Build", "Plan", "build_variant", "plan_build"]
+DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on debian-6.1
+FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
+METADATA_FILE = "build.json"
+ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
+             "System.map": "System.map", "config": ".config"}
+
+
+@dataclass(frozen=True)
+class Build:
+    """The artefacts of one variant."""
+
+    variant: str
+    key: str
+    directory: Path
+    metadata: dict[str, Any]
+
+    @property
+    def bzimage(self) -> Path:
+        """The bootable image."""
+        return self.directory / "bzImage"
+
+    @property
+    def vmlinux(self) -> Path:
+        """The ELF image."""
+        return self.directory / "vmlinux"
+
+    @property
+    def system_map(self) -> Path:
+        """The symbol table."""
+        return self.directory / "System.map"
+
+    @property
+    def config(self) -> Path:
+        """The final .config."""
+        return self.directory / "config"
+
+    @property
+    def release(self) -> str:
+        """The kernel release, such as 6.1.176."""
+        return str(self.metadata["release"])
+
+    @staticmethod
+    def load(directory: Path, variant: str = "") -> Build:
+        """Read a published build; ``variant`` is the name under which it is wanted now."""
+        metadata = json.loads((directory / METADATA_FILE).read_text())
+        metadata["variant"] = variant or metadata["variant"]
+        return Build(metadata["variant"], metadata["key"], directory, metadata)
+
+
+def build_variant(
+    workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
+    wanted: Wanted | None = None, jobs: int | None = None, force: bool = False,
+    progress: Progress | None = None, patches: int | None = None,
+) -> Build:
+    """The build of a variant, made if the cache does not have it.
+
+    Raises :class:`UserError` for what the user can mend (names, patches, symbols,
+    disk space) and :class:`InfrastructureError` with the first compiler error.
+    """
+    progress = progress or Progress(-1)
+    plan = plan_build(
+        workspace, project, variant, source_dir=source_dir, wanted=wanted, progress=progress,
+        fetch=True, patches=patches,
+    )
+    for note in plan.notes:
+        progress.detail(note)
+    if plan.cached and not force:
+        progress.detail(f"{variant}: found {plan.cached}")
+        return Build.load(plan.cached, variant)
+    kbuild.check_tools(plan.requested)
+    slot = workspace.root / plan.slot
+    with workspace.lock(plan.slot.replace("/", "-"), on_wait=lambda: progress.say(
+        f"{variant}: another harness is building in {slot}; waiting for it"
+    )):
+        published = workspace.published("builds", plan.key)
+        if published and not force:
+            return Build.load(published, variant)
+        return _make(
+            workspace, project, plan, jobs=jobs or os.cpu_count() or 1, force=force,
+            progress=progress,
+        )
+
+
+def _make(
+    workspace: Workspace, project: Project, plan: Plan, *, jobs: int, force: bool,
+    progress: Progress,
+) -> Build:
+    """Bring the slot up to date, compile, publish. The slot's lock is held."""
+    source, slot = plan.source, workspace.root / plan.slot
+    assert source is not None
+    start = time.monotonic()
+    tree = WorkTree(slot)
+    fresh = not (tree.obj / "vmlinux").exists()
+    require_space(
+        workspace.root, FRESH_SPACE if fresh else AGAIN_SPACE, f"the build of {plan.variant}"
+    )
+    written = tree.update(source, plan.series, progress)
+    progress.detail(f"{plan.variant}: {len(written)} files changed in {tree.src}")
+    _check_unchanged(workspace, project, plan)
+    if force:
+        tree.drop_objects()
+    log = slot / "build.log"
+    log.unlink(missing_ok=True)
+    make = kbuild.Kbuild(tree.src, tree.obj, log, plan.key, jobs, workspace.dir("ccache"),
+                         plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler))
+    memo = f"steps-{plan.slot.replace('/', '-')}"
+    seen = int(workspace.read_state(memo).get("steps", 0))
+    expected = (seen or DEFAULT_STEPS) if fresh or force else None
+    with tree.make_runs():
+        config = make.configure(plan.requested, plan.optional, _config_stamp(plan), progress)
+        steps = make.compile(expected, f"building {plan.variant}", progress)
+    if steps > seen:  # fewer: it went on from where another was interrupted
+        workspace.write_state(memo, {"steps": steps})
+    metadata = _describe(plan, source, make, config, time.monotonic() - start)
+    with workspace.publish("builds", plan.key) as staging:
+        for name, made in ARTEFACTS.items():
+            shutil.copyfile(tree.obj / made, staging / name)
+        shutil.copyfile(log, staging / "build.log")
+        (staging / METADATA_FILE).write_text(json.dumps(metadata, indent=1) + "\n")
+        reproducer.write(staging, plan.series, source, make)
+    return Build.load(workspace.root / "builds" / plan.key, plan.variant)
+
+
+def _check_unchanged(workspace: Workspace, project: Project, plan: Plan) -> None:
+    """A tree of the user's must not have changed while it was copied: the key would lie."""
+    source = plan.source
+    if source is None or source.files is None:
+        return
+    now = find_source(workspace, project, plan.base, source_dir=source.path)
+    if now is None or now.digest != source.digest:
+        raise UserError(f"{source.path} changed while it was being copied", hint="build again")
+
+
+def _config_stamp(plan: Plan) -> str:
+    """Names the inputs of the .config: all but patches to files that Kconfig cannot read."""
+    assert plan.source is not None
+    source: Any = plan.source.digest
+    if plan.source.files is not None:
+        source = {k: v for k, v in plan.source.files.items() if _matters_to_kconfig(k)}
+    patches = [
+        patch.sha256 for patch in (plan.series.patches if plan.series else [])
+        if any(map(_matters_to_kconfig, patch.files))
+    ]
+    return digest.key([
+        RECIPE, source, patches, list(plan.requested.items()), plan.compiler, plan.compat.inputs(),
+    ])
+
+
+def _matters_to_kconfig(name: str) -> bool:
+    return (
+        "Kconfig" in name or name.endswith((".config", "Makefile"))
+        or name.startswith(("scripts/", "tools/"))
+    )
+
+
+def _describe(
+    plan: Plan, source: Source, make: kbuild.Kbuild, config: str, seconds: float
+) -> dict[str, Any]:
+    """The content of build.json."""
+    patches = plan.series.patches if plan.series else []
+    return {
+        "variant": plan.variant, "key": plan.key, "base": plan.base, "release": make.release(),
+        "source": {"version": source.version, "digest": source.digest, **source.origin},
+        "patches": [patch.record() for patch in patches],
+        "fragments": plan.fragments, "requested": plan.requested,
+        "config_digest": digest.of_bytes(config.encode()), "compiler": plan.compiler,
+        "arch": platform.machine(), "make_variables": plan.compat.make,
+        "compat": plan.compat.record(),
+        "series": plan.series.origin if plan.series else {},
+        "tools": {
+            "make": kbuild.first_line(["make", "--version"]),
+            "ccache": kbuild.first_line(["ccache", "--version"]),
+            "tuxmake": kbuild.tuxmake_version(),
+        },
+        "jobs": make.jobs, "seconds": round(seconds, 1),
+    }

@@ -1,0 +1,152 @@
+"""What the build of a variant is made from, and what would have to be done for it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core import digest, versions
+from harness.project.config import Project
+from harness.core.progress import Progress
+from harness.core.workspace import Workspace
+from harness.kernel.build import compat as compats
+from harness.kernel.build import kbuild, kconfig
+from harness.kernel.series import patchlist
+from harness.kernel.build.compat import Compat
+from harness.kernel.series.patches import SERIES_CONFIG, Series
+from harness.kernel.source.sources import Source, find_source, get_source
+from harness.kernel.source.fetching import Wanted
+
+RECIPE = 1  # goes up when the way of building changes what comes out
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done for a variant. While something has to be fetched there is no key."""
+
+    variant: str
+    base: str
+    slot: str
+    source: Source | None
+    series: Series | None
+    """All patches: compat, series, the variant's own."""
+    compat: Compat
+    fragments: list[str]
+    requested: dict[str, str]
+    optional: frozenset[str]
+    """Those requested symbols that the tree need not have."""
+    notes: list[str]
+    compiler: str
+    key: str
+    cached: Path | None
+    to_fetch: tuple[str, ...] = ()
+
+    def steps(self) -> list[str]:
+        """The plan in words, for --dry-run."""
+        if self.cached:
+            return [f"{self.variant}: nothing to do, {self.cached} is built"]
+        patches = f"{len(self.series.patches) if self.series else 0} patches"
+        if any(what.startswith("the series") for what in self.to_fetch):
+            patches = "it"  # nobody knows yet how many it has
+        return [
+            *[f"{self.variant}: fetch {what}" for what in self.to_fetch],
+            f"{self.variant}: apply {patches} to {self.base} in {self.slot}",
+            *[f"{self.variant}: with {rule.name}: {rule.reason}" for rule in self.compat.applied],
+            f"{self.variant}: configure from tinyconfig + {', '.join(self.fragments)}"
+            f" ({len(self.requested)} symbols)",
+            f"{self.variant}: compile bzImage with {self.compiler}",
+        ]
+
+
+def plan_build(
+    workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
+    wanted: Wanted | None = None, progress: Progress | None = None, fetch: bool = False,
+    patches: int | None = None,
+) -> Plan:
+    """What a build of the variant would do; downloads nothing unless ``fetch``.
+
+    ``patches`` takes only so many patches from the start of the variant's series.
+
+    Raises :class:`UserError` for an unknown name, a missing fragment, a missing or
+    empty series.
+    """
+    progress = progress or Progress(-1)
+    base, config = project.base_name(variant), project.variant(variant)
+    # Before the source: a missing patch must not cost a download. After it for one that
+    # costs a download itself.
+    series = patchlist.own_series(workspace, project, variant, progress, fetch=False)
+    source = (
+        get_source(workspace, project, base, source_dir=source_dir, wanted=wanted,
+                   progress=progress)
+        if fetch else find_source(workspace, project, base, source_dir=source_dir)
+    )
+    absent = series is None and bool(project.series_name(variant))
+    if absent and fetch:
+        series = patchlist.own_series(workspace, project, variant, progress, fetch=True)
+        absent = False
+    compiler = kbuild.compiler_version()
+    compat = (
+        compats.choose(project.root, source.path, source.version, compiler) if source else Compat()
+    )
+    stack = patchlist.stack(project, variant, series, compat, patches)
+    names = list(dict.fromkeys([*project.base(base).config, *config.config]))
+    whole = series if series and (patches is None or patches >= len(series.patches)) else None
+    requested, optional, notes = _symbols(project, project.base(base).config, names, whole, source)
+    requested |= compat.config
+    to_fetch = [*([] if source else [f"the source of {base}"]),
+                *([f"the series {project.series_name(variant)}"] if absent else [])]
+    key = ""
+    if source and not absent:
+        key = digest.key(_inputs(source, stack, requested, compiler, compat))
+    return Plan(
+        variant, base, f"work/{_slot_name(base, source)}/{config.tree or variant}", source, stack,
+        compat, names, requested, optional, notes, compiler, key,
+        workspace.published("builds", key) if key else None, tuple(to_fetch),
+    )
+
+
+def _symbols(
+    project: Project, of_base: Sequence[str], names: Sequence[str], series: Series | None,
+    source: Source | None,
+) -> tuple[dict[str, str], frozenset[str], list[str]]:
+    """The requested symbols, the optional ones, and notes on what was overridden or left out.
+
+    Of the fragments ``names`` those ``of_base`` come first, then what ``series``, when all of
+    it is applied, asks for itself, and then the variant's.
+    """
+    version = versions.parse(source.version) if source else None
+    folder = project.root / "kernel" / "config"
+    fragments = kconfig.load_fragments(folder, [n for n in names if n in of_base], version)
+    if series and (path := series.directory / SERIES_CONFIG).exists():
+        fragments.append(kconfig.parse_fragment(path.read_text(), str(path), version))
+    fragments += kconfig.load_fragments(folder, [n for n in names if n not in of_base], version)
+    requested, notes = kconfig.merge(fragments)
+    skipped = sorted({s for f in fragments for s in f.skipped} - set(requested))
+    if source and skipped:
+        notes.append(f"not for {source.version}: {', '.join(skipped)}")
+    optional = frozenset().union(*(f.optional for f in fragments))
+    return requested, optional, notes
+
+
+def _inputs(
+    source: Source, series: Series | None, requested: dict[str, str], compiler: str,
+    compat: Compat,
+) -> dict[str, Any]:
+    """Everything that decides what the kernel will be."""
+    return {
+        "recipe": RECIPE, "source": source.digest,
+        "patches": [patch.sha256 for patch in series.patches] if series else [],
+        # Order counts: of two members of a choice the later one wins.
+        "config": list(requested.items()), "compiler": compiler, "arch": platform.machine(),
+        **compat.inputs(),
+    }
+
+
+def _slot_name(base: str, source: Source | None) -> str:
+    """Users' trees get work areas of their own, or each change of tree would copy it whole."""
+    if source is None or source.files is None:
+        return base
+    return f"{base}+{digest.key(source.origin['path'])[:8]}"

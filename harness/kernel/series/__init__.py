@@ -1,0 +1,1 @@
+"""Patches: directories, mailboxes, mail threads; as a git tree to work on."""

@@ -1,0 +1,198 @@
+"""An ordered list of patches and how it is applied: exactly, or not at all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.core import digest
+from harness.core.errors import UserError
+from harness.core.proc import need
+from harness.core.progress import Progress
+from harness.kernel.series import plumbing
+
+SERIES_FILE = "series"
+SERIES_CONFIG = "series.config"
+"""Beside it, where there is one: the symbols that a kernel with the whole series must have."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch of a series; ``files`` are all names it reads or writes, below the tree."""
+
+    name: str
+    path: Path
+    sha256: str
+    subject: str
+    files: tuple[str, ...]
+    kind: str = "series"
+    """Why it is applied: ``series``, ``compat`` for one that makes an old tree build, or
+    ``extra`` for one that a variant names itself."""
+
+    def record(self) -> dict[str, str]:
+        """For build.json and run.json; without a ``kind`` it is one of the series.
+
+        Records of the same build, older and newer, are compared as they are.
+        """
+        common = {"name": self.name, "sha256": self.sha256, "subject": self.subject}
+        return common if self.kind == "series" else {**common, "kind": self.kind}
+
+
+@dataclass(frozen=True)
+class Series:
+    """Patches in the order in which they are applied; ``directory`` holds the series' own."""
+
+    directory: Path
+    patches: list[Patch]
+    origin: dict[str, Any] = field(default_factory=dict)
+    """Provenance of a series that is not a directory of the checkout."""
+
+    @property
+    def changing(self) -> list[Patch]:
+        """The patches that make the variant what it is: all but those of compat."""
+        return [patch for patch in self.patches if patch.kind != "compat"]
+
+    @property
+    def files(self) -> set[str]:
+        """Every file the series touches."""
+        return {name for patch in self.patches for name in patch.files}
+
+
+def load_series(directory: Path) -> Series:
+    """Read ``directory/series`` and the patches it names.
+
+    Raises :class:`UserError` for a missing or empty series and a missing patch.
+    """
+    listing = directory / SERIES_FILE
+    try:
+        lines = listing.read_text().splitlines()
+    except OSError as error:
+        raise UserError(
+            f"no series: {listing}: {error.strerror}",
+            hint="measure the base alone with --variants before",
+        ) from error
+    names = [name for line in lines if (name := re.sub(r"(^|\s)#.*", "", line).strip())]
+    if not names:
+        raise UserError(
+            f"series {directory} is empty", hint="measure the base alone with --variants before"
+        )
+    return Series(directory, [_load_patch(directory, name, str(listing)) for name in names])
+
+
+def load_patches(root: Path, names: list[str], owner: str, kind: str) -> list[Patch]:
+    """The patch files that ``owner`` names, relative to ``root``.
+
+    Raises :class:`UserError` for one that is missing or no patch.
+    """
+    return [replace(_load_patch(root, name, owner), kind=kind) for name in names]
+
+
+def _load_patch(directory: Path, name: str, owner: str) -> Patch:
+    path = directory / name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{owner} names {name}: {error.strerror}") from error
+    text = data.decode(errors="surrogateescape")
+    files = touched_files(text)
+    if not files:
+        raise UserError(f"{path} is not a patch: it changes no file")
+    return Patch(name, path, digest.of_bytes(data), _subject(text) or name, files)
+
+
+def _subject(text: str) -> str:
+    """The subject of a format-patch file, unfolded and without its [PATCH] tag."""
+    match = re.search(r"^Subject: (.*(?:\n[ \t].*)*)", text, re.MULTILINE)
+    if not match:
+        return ""
+    return re.sub(r"^\[[^\]]*\]\s*", "", re.sub(r"\s*\n\s+", " ", match[1])).strip()
+
+
+def touched_files(text: str) -> tuple[str, ...]:
+    """The names, old and new, that a patch mentions.
+
+    Hunks are skipped by their line counts: a deleted line ``-- x`` looks like a
+    file header otherwise.
+    """
+    names: dict[str, None] = {}
+    left = [0, 0]  # lines of the hunk still to come, old and new
+    for line in text.split("\n"):
+        if left[0] > 0 or left[1] > 0:
+            mark = line[:1]
+            left[0] -= mark in (" ", "-", "")
+            left[1] -= mark in (" ", "+", "")
+        elif hunk := re.match(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@", line):
+            left = [int(hunk[1] or 1), int(hunk[2] or 1)]
+        elif name := _header_name(line):
+            names.update(dict.fromkeys(name))
+    return tuple(names)
+
+
+def _header_name(line: str) -> list[str]:
+    if match := re.match(r'diff --git "?a/(.+?)"? "?b/(.+?)"?$', line):
+        return [match[1], match[2]]
+    if match := re.match(r"(?:rename|copy) (?:from|to) (.+)", line):
+        return [match[1]]
+    if match := re.match(r"(?:---|\+\+\+) [^/\s]+/([^\t\n]+)", line):
+        return [match[1].rstrip("\r")]
+    return []
+
+
+def apply(series: Series, tree: Path, scratch: Path, progress: Progress) -> dict[str, Path | None]:
+    """Apply the series to copies of just the touched files of ``tree``, in ``scratch``.
+
+    Returns where the patched content of every touched file is; None for one that
+    the series deletes (or never creates). Raises :class:`UserError` that names
+    patch, file and hunk when a patch does not apply exactly; only line offsets
+    are allowed.
+    """
+    git = need("git", package="git")
+    names = series.files
+    for name in sorted(names):
+        original = tree / name
+        if original.is_file() or original.is_symlink():
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(original, scratch / name, follow_symlinks=False)
+    for patch in series.patches:
+        output = _git_apply(git, scratch, patch)
+        for line in output.splitlines():
+            if "offset" in line:
+                progress.detail(f"{patch.name}: {line.strip()}")
+    return {
+        name: path if (path := scratch / name).is_file() or path.is_symlink() else None
+        for name in names
+    }
+
+
+def _git_apply(git: str, scratch: Path, patch: Patch) -> str:
+    """Apply one patch; the verbose output."""
+    code, output = _git(git, scratch, ["--verbose", str(patch.path)])
+    if code == 0:
+        return output
+    raise UserError(
+        f"patch {patch.name} does not apply: {_why(output)}{_fuzz_note(git, scratch, patch)}",
+        hint="rebase it on this base",
+    )
+
+
+def _git(git: str, scratch: Path, arguments: list[str]) -> tuple[int, str]:
+    return plumbing.run([git, "apply", "-p1", "--whitespace=nowarn", *arguments], scratch)
+
+
+def _why(output: str) -> str:
+    """File and hunk of the first error of git apply."""
+    if match := re.search(r"^error: patch failed: (.+):(\d+)$", output, re.MULTILINE):
+        return f"{match[1]}, the hunk at line {match[2]}"
+    errors = re.findall(r"^(?:error|fatal): (.+)$", output, re.MULTILINE)
+    return errors[0] if errors else (output.strip().splitlines() or ["git apply failed"])[-1]
+
+
+def _fuzz_note(git: str, scratch: Path, patch: Patch) -> str:
+    """Whether patch(1) would have let it pass with fuzz, which git apply calls less context."""
+    for context in (2, 1):
+        if _git(git, scratch, ["--check", f"-C{context}", str(patch.path)])[0] == 0:
+            return f" (it would with fuzz {3 - context}, which is refused)"
+    return ""

@@ -1,0 +1,98 @@
+"""What the fetchers of kernel trees share: what they are asked, what they hand back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import InfrastructureError, UserError
+from harness.core.proc import run_logged, tail
+from harness.core.progress import Progress
+from harness.project.config import Project
+from harness.project.tables import Base
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller asks of the fetchers beyond what harness.toml says.
+
+    ``mirror`` is a Debian mirror, ``origin`` a place that stands in for a base's URLs (a
+    local clone, a tarball on a stick), ``have`` the digest of what is here already:
+    nothing is downloaded when it would be that again. ``keyring`` is for Debian's.
+    """
+
+    mirror: str | None = None
+    origin: str | None = None
+    have: str = ""
+    keyring: Path | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One source to be fetched: the base ``name`` of a project, into ``scratch``."""
+
+    project: Project
+    name: str
+    wanted: Wanted
+    scratch: Path
+    progress: Progress
+
+    @property
+    def base(self) -> Base:
+        """What harness.toml says of it."""
+        return self.project.base(self.name)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A verified source, ready to be published.
+
+    ``directory`` is its name below sources/, ``digest`` what stands for its content in
+    the keys of builds, ``origin`` its provenance. ``unpack`` puts it into ``DIR/tree``;
+    it is not called for what is published already.
+    """
+
+    directory: str
+    version: str
+    digest: str
+    origin: dict[str, Any]
+    unpack: Callable[[Path], object]
+
+
+def unpack_tar(archive: Path, staging: Path) -> None:
+    """Unpack a tarball that holds one directory into ``staging/tree``.
+
+    Raises :class:`UserError` when that is no kernel tree.
+    """
+    tree = staging / "tree"
+    tree.mkdir()
+    step(["tar", "-C", str(tree), "--strip-components=1", "--no-same-owner", "-xf", str(archive)],
+         staging / "unpack.log")
+    check_kernel_tree(tree)
+
+
+def step(argv: list[str], log: Path) -> None:
+    """Run one command; raises :class:`InfrastructureError` with the end of its output."""
+    if run_logged(argv, log):
+        raise InfrastructureError(f"{Path(argv[0]).name} failed", excerpt=tail(log, 5))
+
+
+def check_kernel_tree(path: Path) -> str:
+    """The version of the kernel tree at ``path``; :class:`UserError` if it is none."""
+    try:
+        lines = (path / "Makefile").read_text(errors="replace").splitlines()[:20]
+    except OSError:
+        lines = []
+    words: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition("=")
+        words[name.strip()] = value.strip()
+    if "PATCHLEVEL" not in words or not all((path / f).is_file() for f in ("Kconfig", "Kbuild")):
+        raise UserError(
+            f"{path} is not a kernel source tree",
+            hint="--source DIR wants the directory with the kernel's Makefile, Kconfig and Kbuild",
+        )
+    numbers = [words.get(key, "") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
+    return ".".join(filter(None, numbers)) + words.get("EXTRAVERSION", "")

@@ -1,0 +1,1 @@
+"""Measurements: workloads, their schedule, their execution."""

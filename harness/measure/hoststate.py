@@ -1,0 +1,158 @@
+"""What is known of the host and of this harness, for the record of a run and of each boot."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.core.proc import capture
+from harness.records.runs import HostState
+
+# Beyond these a wall-clock figure says more of the host than of the guest. A tenth of the CPU time
+# moves a rate that uses all CPUs by as much, which is ten times the effect that is looked for.
+MOST_OTHERS_PCT = 10.0
+MOST_STEAL_PCT = 5.0
+MOST_MHZ_CHANGE_PCT = 10.0
+SAMPLE_EVERY_S = 1.0
+
+
+def describe_host() -> dict[str, Any]:
+    """CPU model, number of cores this process may use, memory, kernel, load."""
+    cpuinfo = _read("/proc/cpuinfo")
+    model = re.search(r"^model name\s*: (.+)$", cpuinfo, re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    return {
+        "cpu": model.group(1).strip() if model else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_kb": int(memory.group(1)) if memory else 0,
+        "kernel": platform.release(),
+        "load": [round(value, 2) for value in os.getloadavg()],
+    }
+
+
+def describe_harness(root: Path) -> dict[str, Any]:
+    """Version, and the git revision of the checkout with whether it was changed."""
+    if not (root / ".git").exists():
+        return {"version": harness.__version__, "git": ""}
+    git = ["git", "-C", str(root)]
+    return {
+        "version": harness.__version__,
+        "git": capture([*git, "rev-parse", "HEAD"], check=False).strip(),
+        "dirty": bool(capture([*git, "status", "--porcelain", "-uno"], check=False).strip()),
+    }
+
+
+class HostWatch:
+    """Watches the host while a guest runs; use it as a context manager.
+
+    The CPU time of the harness and of its children that have ended counts as our own;
+    so leave the block after the guest's end.
+    """
+
+    def __init__(self) -> None:
+        self.state = HostState()
+        self._cpus = os.sched_getaffinity(0)
+        self._end = threading.Event()
+        self._mhz: list[float] = []
+        self._load = 0.0
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> HostWatch:
+        self._started, self._ours = time.monotonic(), _own_seconds()
+        self._times = cpu_times(_read("/proc/stat"), self._cpus)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self.state.seconds = round(time.monotonic() - self._started, 1)
+        self.state.load = round(self._load, 2)
+        self.state.mhz = [min(self._mhz), max(self._mhz)] if self._mhz else []
+        times = cpu_times(_read("/proc/stat"), self._cpus)
+        busy, steal, total = (now - then for now, then in zip(times, self._times, strict=True))
+        if total > 0:
+            tick = os.sysconf("SC_CLK_TCK")
+            others = busy - (_own_seconds() - self._ours) * tick
+            self.state.others_pct = round(100 * max(0.0, others) / total, 1)
+            self.state.steal_pct = round(100 * steal / total, 1)
+
+    def _sample(self) -> None:
+        while True:
+            self._load = max(self._load, os.getloadavg()[0])
+            self._mhz += frequencies(_read("/proc/cpuinfo"), self._cpus)
+            if self._end.wait(SAMPLE_EVERY_S):
+                return
+
+
+def cpu_times(text: str, cpus: set[int]) -> tuple[int, int, int]:
+    """Busy, stolen and all clock ticks of some CPUs, out of /proc/stat (see proc(5))."""
+    busy = steal = total = 0
+    for number, fields in re.findall(r"^cpu(\d+) (.+)$", text, re.MULTILINE):
+        ticks = [int(word) for word in fields.split()][:8]  # guest time is in user time already
+        if int(number) not in cpus or len(ticks) < 8:
+            continue
+        user, nice, system, _idle, _iowait, irq, softirq, stolen = ticks
+        busy += user + nice + system + irq + softirq
+        steal += stolen
+        total += sum(ticks)
+    return busy, steal, total
+
+
+def frequencies(text: str, cpus: set[int]) -> list[float]:
+    """MHz of some CPUs out of /proc/cpuinfo; empty where it does not say."""
+    block = r"^processor\s*: (\d+)$(?:\n.+)*?\ncpu MHz\s*: ([\d.]+)$"
+    found = re.findall(block, text, re.MULTILINE)
+    return [round(float(mhz), 1) for cpu, mhz in found if int(cpu) in cpus]
+
+
+def troubles(state: HostState) -> list[str]:
+    """What the host did that makes a boot's wall-clock figures useless, in words."""
+    found = []
+    if state.others_pct is not None and state.others_pct > MOST_OTHERS_PCT:
+        found.append(f"other processes took {state.others_pct:.0f} % of the CPU time")
+    if state.steal_pct is not None and state.steal_pct > MOST_STEAL_PCT:
+        found.append(f"the host's hypervisor took {state.steal_pct:.0f} % of the CPU time")
+    if state.mhz and min(state.mhz) < max(state.mhz) * (1 - MOST_MHZ_CHANGE_PCT / 100):
+        low, high = min(state.mhz), max(state.mhz)
+        found.append(f"the CPU's frequency moved from {low:.0f} to {high:.0f} MHz")
+    return found
+
+
+def spare_cpus(wanted: int) -> list[int]:
+    """CPUs to bind ``wanted`` vCPU threads to; empty when that would leave none for the rest.
+
+    One of each core first: two threads of one core slow each other down. The first CPUs
+    last: that is where interrupts go.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) <= wanted:
+        return []
+    seen: dict[str, int] = {}
+    ranked = []
+    for cpu in reversed(cpus):
+        path = f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+        core = _read(path).strip() or str(cpu)
+        ranked.append((seen.get(core, 0), cpu))
+        seen[core] = seen.get(core, 0) + 1
+    return sorted(cpu for _, cpu in sorted(ranked, key=lambda pair: pair[0])[:wanted])
+
+
+def _own_seconds() -> float:
+    """CPU seconds of the harness and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""

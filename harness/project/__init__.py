@@ -1,0 +1,1 @@
+"""What a project says: harness.toml's models and what they mean."""

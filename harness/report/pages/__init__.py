@@ -1,0 +1,1 @@
+"""The pages: HTML, Markdown, mail, terminal."""

@@ -1,0 +1,172 @@
+"""The change of every cell with its interval and verdict, zero in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, SymmetricalLogLocator
+
+from harness.report.analysis import metrics
+from harness.report.analysis.rows import Row
+from harness.report.analysis.verdict import Comparison
+from harness.report.data.rundata import RunData
+from harness.report.pages import words
+from harness.report.plots import theme
+from harness.report.plots.picture import Plot, origin, style_of, where
+
+Line = tuple[Row, str, Comparison]
+FAR_PCT = 5.0  # a change beyond that, and ten times the usual one, bends the axis
+STEP = 0.27  # inches between two comparisons of one cell
+GAP = 0.26  # inches between two cells
+
+
+def comparable(row: Row, *, controls: bool) -> dict[str, Comparison]:
+    """The comparisons of a row that have a change to show, the control first."""
+    found = {
+        name: c for name, c in row.comparisons.items()
+        if c.delta_pct is not None and (controls or not c.control)
+    }
+    return dict(sorted(found.items(), key=lambda pair: not pair[1].control))
+
+
+def changes(data: RunData, rows: Sequence[Row], workload: str = "") -> Plot:
+    """One group of lines a cell. ``workload``: the section that the plot stands in.
+
+    A workload's own plot leaves the controls out: it shows quantities that are exact.
+    """
+    lines = [
+        (row, name, c) for row in rows
+        for name, c in comparable(row, controls=not workload).items()
+    ]
+    places = _places(rows, lines)
+    figure = theme.figure(1.5 + places[-1] + GAP)
+    axes = figure.add_subplot()
+    for place, (_, name, comparison) in zip(places, lines, strict=True):
+        _ratio_line(axes, place, comparison, style_of(data, name))
+    _scale(axes, lines, places)
+    _annotate(axes, data, lines, places)
+    _letters(axes, lines, places)
+    kinds = list(dict.fromkeys(row.metric for row in rows))
+    what = f"quantities of {workload}" if workload else "every cost"
+    what = words.metric_label(kinds[0]) if len(kinds) == 1 else what
+    bent = ", logarithmic beyond ±1" if axes.get_xscale() == "symlog" else ""
+    axes.set_xlabel(f"change against {words.against(c for _, _, c in lines)} (%{bent})")
+    clock = words.SHORT_ACCELS.get(rows[0].accel, rows[0].accel)
+    title = f"Change of {what}, cell by cell, {clock}"
+    theme.finish(figure, title, origin(rows[0]))
+    star = " Star: the letter's own change, on its hardware." if any(r.letter for r in rows) else ""
+    caption = f"Ratio of the medians over boots. {_interval_text(lines)} Filled: a verdict of lower or higher; hollow: none. {_direction_text(kinds)}{star}"  # noqa: E501
+    said = "; ".join(
+        f"{_label(row, kinds, ' ')}, {name}: {words.percent(c.delta_pct)} "
+        f"({words.interval(c) or 'no interval'}), {c.verdict}" for row, name, c in lines
+    )
+    name = f"change-{workload or (kinds[0] if len(kinds) == 1 else 'cost')}-{rows[0].accel}"
+    return Plot(name, title, f"{caption} {where(rows[0])}",
+                f"Points with intervals, cell by cell. {said}.", figure, workload)  # fmt: skip
+
+
+def _places(rows: Sequence[Row], lines: Sequence[Line]) -> list[float]:
+    """Where each line stands, in inches from the top: those of one cell close together."""
+    found, at, last = [], 0.0, rows[0]
+    for row, _, _ in lines:
+        at += GAP if row is not last else 0.0
+        at += STEP
+        last = row
+        found.append(at)
+    return found
+
+
+def _ratio_line(axes: Axes, place: float, comparison: Comparison, style: theme.Style) -> None:
+    decided = comparison.verdict in ("lower", "higher")
+    if comparison.interval_pct is not None:
+        dashed = comparison.interval_kind == "range"
+        axes.plot(comparison.interval_pct, [place, place], ":" if dashed else "-",
+                  color=style.color, linewidth=2.4)  # fmt: skip
+    axes.plot([comparison.delta_pct or 0.0], [place], style.marker, color=style.color,
+              markerfacecolor=style.color if decided else theme.PAPER, markersize=7.5,
+              markeredgewidth=1.8)  # fmt: skip
+
+
+def _scale(axes: Axes, lines: Sequence[Line], places: Sequence[float]) -> None:
+    axes.axvline(0, color=theme.MUTED, linewidth=1.2)
+    sizes = sorted(abs(c.delta_pct or 0.0) for _, _, c in lines)
+    reach = max(1.0, *(abs(end) for end in axes.get_xlim()))
+    if sizes[-1] > FAR_PCT and sizes[-1] > 10 * sizes[len(sizes) // 2]:
+        axes.set_xscale("symlog", linthresh=1.0, linscale=1.0)
+        axes.set_xlim(-reach * 1.6, reach * 1.6)
+        axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
+    else:
+        axes.set_xlim(-reach * 1.05, reach * 1.05)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
+    axes.set_ylim(places[-1] + GAP, 0.0)
+
+
+def _annotate(
+    axes: Axes, data: RunData, lines: Sequence[Line], places: Sequence[float]
+) -> None:
+    """The cell's name on the left, each line's variant and verdict on the right."""
+    kinds = list(dict.fromkeys(row.metric for row, _, _ in lines))
+    several = len({name for _, name, _ in lines}) > 1
+    middles: dict[int, list[float]] = {}
+    for place, (row, name, comparison) in zip(places, lines, strict=True):
+        middles.setdefault(id(row), []).append(place)
+        text = f"{words.percent(comparison.delta_pct)}  {_short(comparison.verdict)}"
+        text = f"{name}: {text}" if several else text
+        axes.annotate(text, xy=(1.02, place), xycoords=("axes fraction", "data"), va="center",
+                      fontsize=9, annotation_clip=False,
+                      color=style_of(data, name).color if several else theme.INK)  # fmt: skip
+    named = {id(row): row for row, _, _ in lines}
+    axes.set_yticks([sum(at) / len(at) for at in middles.values()],
+                    [_label(named[one], kinds, "\n") for one in middles], fontsize=9)  # fmt: skip
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+
+
+def _letters(axes: Axes, lines: Sequence[Line], places: Sequence[float]) -> None:
+    """A star for the letter's own change, below the last line of its cell."""
+    last = {id(row): (row, place) for place, (row, _, _) in zip(places, lines, strict=True)}
+    left, right = axes.get_xlim()
+    for row, place in last.values():
+        if row.letter is None:
+            continue
+        x = row.letter.delta_pct
+        outside = x > right or x < left
+        room = (min(max(x, left), right) - left) / (right - left)
+        far = room > 0.8 or (x < 0 and room > 0.2)  # keep off the line at zero
+        axes.plot([min(max(x, left), right)], [place + 0.16], "*", color=theme.MUTED, markersize=8,
+                  markeredgewidth=0, clip_on=False)  # fmt: skip
+        text = f"letter {words.percent(x)}" if outside else "letter"
+        axes.annotate(text, (min(max(x, left), right), place + 0.16), va="center", fontsize=8.5,
+                      xytext=(-6 if far else 6, 0), textcoords="offset points",
+                      ha="right" if far else "left", color=theme.MUTED)  # fmt: skip
+
+
+def _label(row: Row, kinds: Sequence[str], between: str) -> str:
+    """The cell, and its metric where there are several."""
+    return row.cell + (f",{between}{words.metric_label(row.metric)}" if len(kinds) > 1 else "")
+
+
+def _direction_text(kinds: Sequence[str]) -> str:
+    costs = [kind for kind in kinds if metrics.is_cost(kind)]
+    texts = {
+        "more": "Of rates (a minute, a second) more is better.",
+        "less": "Of prices (per operation) less is better.",
+    }
+    return " ".join(texts[way] for way in dict.fromkeys(map(metrics.better, costs)))
+
+
+def _short(verdict: str) -> str:
+    """The verdict without what stands in brackets."""
+    return verdict.partition(" (")[0]
+
+
+def _interval_text(lines: Sequence[Line]) -> str:
+    kinds = {comparison.interval_kind for _, _, comparison in lines}
+    texts = {
+        "bootstrap": "Solid line: 95 % bootstrap interval.",
+        "range": "Dotted line: smallest to largest ratio of two boots (too few for an interval).",
+        "pairs": "Solid line: smallest to largest ratio of two boots with the same history.",
+    }
+    return " ".join(texts[kind] for kind in sorted(kinds) if kind in texts)

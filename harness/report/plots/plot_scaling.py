@@ -1,0 +1,124 @@
+"""A cost, or page-table memory, over threads or a size, with every boot to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from harness.report.analysis import metrics
+from harness.report.analysis.rows import Row
+from harness.report.data.rundata import RunData
+from harness.report.pages import words
+from harness.report.plots import theme
+from harness.report.plots.picture import Plot, boots_text, origin, style_of, where
+
+LOG_FROM = 20  # values that differ by so much are drawn on a logarithm
+
+
+def scaling(data: RunData, rows: Sequence[Row], axis: str) -> Plot:
+    """One metric of cells that differ by the parameter ``axis`` only."""
+    rows = sorted(rows, key=lambda row: float(row.params[axis]))
+    first = rows[0]
+    figure = theme.figure(4.2)
+    left, right = figure.subplots(1, 2)
+    names = [name for name in data.variants if any(row.boots(name) for row in rows)
+             and (metrics.is_cost(first.metric) or name not in data.controls)]  # fmt: skip
+    reference = _references(rows, names)
+    for place, name in enumerate(names):
+        shift = 0.0 if len(names) == 1 else 0.52 * (place / (len(names) - 1) - 0.5)
+        style = style_of(data, name)
+        _rate_points(left, rows, name, shift, style)
+        _relative_points(right, rows, (reference[name], name), shift, style)
+    label = words.metric_label(first.metric)
+    label += "" if metrics.is_cost(first.metric) else f" ({first.unit})"
+    origins = " or ".join(dict.fromkeys(reference.values()))
+    _finish_rates(left, right, (rows, axis), names, label)
+    right.set_ylabel(f"change from the median of {origins} (%)")
+    title = f"{label[0].upper()}{label[1:]} by {axis.partition('_')[0]}"
+    fixed = words.cell(first.workload, {k: v for k, v in first.params.items() if k != axis},
+                       [k for k in first.telling if k != axis])  # fmt: skip
+    title += "" if fixed in ("", "multi-fault") else f", {fixed}"
+    theme.finish(figure, title, origin(first))
+    medians = "; ".join(
+        f"{row.cell}: "
+        + ", ".join(f"{n} {words.number(row.median(n))}" for n in names if row.boots(n))
+        for row in rows
+    )
+    caption = f"Left: each point one boot (median of its repeats), lines through the medians over boots. Right: the same points as the change from the median of {origins}; the bar is the median. {boots_text(rows)}."  # noqa: E501
+    name = f"{fixed}-{first.metric}-by-{axis}-{first.accel}"
+    return Plot(name, title, f"{caption} {where(first)}",
+                f"Two panels of points by {axis}. Medians: {medians}.", figure,
+                first.workload)  # fmt: skip
+
+
+def _references(rows: Sequence[Row], names: Sequence[str]) -> dict[str, str]:
+    """Whose median each variant's points are drawn against: its baseline's, else its own."""
+    known = {name: c.baseline for row in rows for name, c in row.comparisons.items()}
+    return {name: known.get(name, name) for name in names}
+
+
+def _rate_points(
+    axes: Axes, rows: Sequence[Row], name: str, shift: float, style: theme.Style
+) -> None:
+    shift /= 2.5
+    places = [place for place, row in enumerate(rows) if row.boots(name)]
+    medians = [rows[place].median(name) or 0.0 for place in places]
+    axes.plot([p + shift for p in places], medians, style.line, color=style.color, label=name)
+    for place in places:
+        values = rows[place].boots(name)
+        axes.plot([place + shift] * len(values), values, style.marker, color=style.color,
+                  alpha=0.7, markeredgewidth=0)  # fmt: skip
+
+
+def _relative_points(
+    axes: Axes, rows: Sequence[Row], names: tuple[str, str], shift: float, style: theme.Style
+) -> None:
+    reference, name = names
+    for place, row in enumerate(rows):
+        median, values = row.median(reference), row.boots(name)
+        if not median or not values:
+            continue
+        changes = [100 * (value / median - 1) for value in values]
+        axes.plot([place + shift] * len(changes), changes, style.marker, color=style.color,
+                  alpha=0.7, markeredgewidth=0)  # fmt: skip
+        middle = float(np.median(changes))
+        axes.plot([place + shift - 0.14, place + shift + 0.14], [middle, middle],
+                  color=style.color, linewidth=2.4, solid_capstyle="butt")  # fmt: skip
+
+
+def _finish_rates(
+    left: Axes, right: Axes, along: tuple[Sequence[Row], str],
+    names: Sequence[str], label: str,
+) -> None:
+    rows, axis = along
+    unit = words.UNITS.get(axis.rpartition("_")[2], "")
+    ticks = [str(row.params[axis]) for row in rows]
+    for axes in (left, right):
+        axes.set_xticks(range(len(rows)), ticks)
+        axes.set_xlim(-0.6, len(rows) - 0.4)
+        axes.set_xlabel(f"{axis.partition('_')[0]} ({unit})" if unit else axis)
+        axes.grid(axis="x", visible=False)
+    medians = [m for row in rows for n in names if (m := row.median(n))]
+    if medians and min(medians) > 0 and max(medians) > LOG_FROM * min(medians):
+        left.set_yscale("log")
+    else:
+        left.set_ylim(bottom=0, top=left.get_ylim()[1] * 1.12)
+    left.set_ylabel(_scaled(left, label))
+    left.legend(loc="best", frameon=False, handlelength=3)
+    right.axhline(0, color=theme.MUTED, linewidth=1)
+    reach = max(0.5, *(abs(end) for end in right.get_ylim()))
+    right.set_ylim(-reach * 1.05, reach * 1.05)
+    right.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
+
+
+def _scaled(axes: Axes, label: str) -> str:
+    """Show millions as such; returns the axis label."""
+    if axes.get_ylim()[1] < 2e6:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.number(value)))
+        return label
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:g}"))
+    return f"{label} (millions)"

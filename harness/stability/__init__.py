@@ -1,1 +1,0 @@
-"""Test suites in a guest: what passed, what failed, what killed the kernel."""

@@ -1,0 +1,1 @@
+"""Suites of tests with verdicts, and what they did to the kernels."""
