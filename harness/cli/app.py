@@ -8,56 +8,40 @@ import typer
 
 import harness
 from harness.cli import (
-    bases_command as bases,
-)
-from harness.cli import (
-    bench_command as bench,
-)
-from harness.cli import (
-    build_command as build,
-)
-from harness.cli import (
+    bases_command,
+    bench_command,
+    build_command,
     care,
-)
-from harness.cli import (
-    guest_command as guest,
-)
-from harness.cli import (
-    ltp_command as ltp,
-)
-from harness.cli import (
-    nightly_command as nightly,
-)
-from harness.cli import (
-    reproduce_command as reproduce,
-)
-from harness.cli import (
-    series_command as series,
-)
-from harness.cli import (
-    stability_command as stability,
+    guest_command,
+    ltp_command,
+    nightly_command,
+    report_command,
+    reproduce_command,
+    series_command,
+    stability_command,
 )
 from harness.cli.common import say
 from harness.cli.once import Command
 
 app = typer.Typer(
     name="harness", no_args_is_help=True, pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help texts have words in brackets
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Measure what freeing empty user PTE page tables saves and costs.",
 )
-app.command(cls=Command)(build.build)
-app.command(cls=Command)(bases.bases)
-app.command(cls=Command)(guest.boot)
-app.command(cls=Command)(guest.run)
-app.command(cls=Command)(bench.bench)
-app.command(cls=Command)(bench.report)
-app.command(cls=Command)(ltp.ltp)
-app.command(cls=Command)(stability.stability)
-app.command(cls=Command)(nightly.nightly)
-app.command(cls=Command)(reproduce.reproduce)
+app.command(cls=Command)(build_command.build)
+app.command(cls=Command)(bases_command.bases)
+app.command(cls=Command)(guest_command.boot)
+app.command(cls=Command)(guest_command.run)
+app.command(cls=Command)(bench_command.bench)
+app.command(cls=Command)(report_command.report)
+app.command(cls=Command)(ltp_command.ltp)
+app.command(cls=Command)(stability_command.stability)
+app.command(cls=Command)(nightly_command.nightly)
+app.command(cls=Command)(reproduce_command.reproduce)
 app.command(cls=Command)(care.doctor)
 app.command(cls=Command)(care.cache)
-app.add_typer(series.app, name="series")
+app.add_typer(series_command.app, name="series")
 
 
 def _version(asked: bool) -> None:

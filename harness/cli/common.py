@@ -53,6 +53,47 @@ Variant = Annotated[str, typer.Option("--variant", help="Variant of harness.toml
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
 
+class Words(tuple[str, ...]):
+    """The values of an option that takes several, comma-separated, without repeats."""
+
+    @staticmethod
+    def parse(text: str) -> Words:
+        """``"before, after"``; raises :class:`UserError` when it names nothing, or one twice."""
+        return Words(_distinct([word.strip() for word in text.split(",")], text))
+
+
+class Numbers(tuple[int, ...]):
+    """The same of an option that takes numbers."""
+
+    @staticmethod
+    def parse(text: str) -> Numbers:
+        """``"1,8,16"``; raises :class:`UserError` for what is no number from 1 to 256."""
+        words = _distinct([word.strip() for word in text.split(",")], text)
+        for word in words:
+            if not word.isdecimal() or not 1 <= int(word) <= 256:
+                raise UserError(
+                    f"'{word}' in '{text}' is not a number of threads",
+                    hint="give numbers from 1 to 256, like 1,8,16",
+                )
+        return Numbers(int(word) for word in words)
+
+
+LISTS = (Words, Numbers)
+"""What an option that takes several values in one word is annotated with."""
+
+
+def _distinct(words: list[str], text: str) -> list[str]:
+    if not all(words):
+        raise UserError(
+            f"'{text}' has an empty name in it" if text.strip() else "an empty list was given",
+            hint="name at least one, or leave the option out",
+        )
+    again = [word for word in dict.fromkeys(words) if words.count(word) > 1]
+    if again:
+        raise UserError(f"'{again[0]}' stands twice in '{text}'", hint="name each once")
+    return words
+
+
 @dataclass(frozen=True)
 class Setup:
     """What nearly every command starts from."""

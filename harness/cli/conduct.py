@@ -18,7 +18,7 @@ from harness.kernel.source.sources import find_source
 from harness.machine.guest import Guest
 from harness.measure.hoststate import describe_harness, describe_host
 from harness.measure.runner import now
-from harness.records.verdicts import (
+from harness.records.old_verdicts import (
     BAD,
     StabilityRun,
     Verdict,

@@ -17,7 +17,7 @@ from harness.machine.accel import Accel
 from harness.measure.hoststate import describe_harness, describe_host
 from harness.measure.planning import Plan
 from harness.measure.runner import Bench, Runner, describe, estimate, now
-from harness.records.runs import RUN_FILE, Run, RunStatus, RunWriter, load_run
+from harness.records.old_runs import RUN_FILE, Run, RunStatus, RunWriter, load_run
 
 
 @dataclass(frozen=True)

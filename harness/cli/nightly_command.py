@@ -194,7 +194,7 @@ def _run(env: common.Setup, night: _Night, deadline: Deadline) -> int:
 def _suite(env: common.Setup, night: _Night, suite: NightlySuite, directory: Path) -> int:
     """One suite; an infrastructure failure is recorded and the others go on."""
     from harness.cli import conduct, suites  # noqa: PLC0415
-    from harness.records.verdicts import load_run  # noqa: PLC0415
+    from harness.records.old_verdicts import load_run  # noqa: PLC0415
     from harness.suites import history  # noqa: PLC0415
 
     env.progress.say(f"nightly: {suite.suite}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer.core
 
+from harness.cli.common import LISTS
 from harness.core.errors import UserError
 
 
@@ -32,5 +33,6 @@ class Command(typer.core.TyperCommand):
 
 
 def _is_list(option: typer.core.TyperOption) -> bool:
-    """Whether its help says that it takes several, by word or by example (`1,8,16`)."""
-    return "comma" in (option.help or "").lower() or "1,8" in (option.help or "")
+    """Whether it takes several values in one word."""
+    described = getattr(option, "type_descriptor", None)
+    return getattr(described, "annotation", None) in LISTS

@@ -19,7 +19,7 @@ from harness.core.errors import EXIT_GUEST_CRASH, EXIT_REGRESSION, UserError
 if TYPE_CHECKING:
     from harness.cli.suites import Request
     from harness.machine.guest import Guest
-    from harness.records.verdicts import StabilityRun, Verdict
+    from harness.records.old_verdicts import StabilityRun, Verdict
 
 STAY = " panic=0"  # a panic that rebooted would end QEMU under the debugger's eyes
 
@@ -48,7 +48,7 @@ def reproduce(
     """
     from harness.cli import conduct, machines, suites  # noqa: PLC0415
     from harness.measure.runner import now  # noqa: PLC0415
-    from harness.records.verdicts import BAD, VerdictWriter, load_run  # noqa: PLC0415
+    from harness.records.old_verdicts import BAD, VerdictWriter, load_run  # noqa: PLC0415
     from harness.suites.outcome import line  # noqa: PLC0415
     from harness.suites.suite import Queue, SuiteRunner, TestCase  # noqa: PLC0415
 
@@ -96,7 +96,7 @@ def find(root: Path, ident: str) -> tuple[Path, Verdict]:
 
     Raises :class:`UserError` when there is none.
     """
-    from harness.records.verdicts import VERDICTS_FILE, load_verdicts  # noqa: PLC0415
+    from harness.records.old_verdicts import VERDICTS_FILE, load_verdicts  # noqa: PLC0415
 
     files = sorted(root.rglob(VERDICTS_FILE), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in files:

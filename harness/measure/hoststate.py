@@ -13,7 +13,7 @@ from typing import Any
 
 import harness
 from harness.core.proc import capture
-from harness.records.runs import HostState
+from harness.records.old_runs import HostState
 
 # Beyond these a wall-clock figure says more of the host than of the guest. A tenth of the CPU time
 # moves a rate that uses all CPUs by as much, which is ten times the effect that is looked for.

@@ -25,7 +25,7 @@ from harness.measure.hoststate import HostWatch, spare_cpus, troubles
 from harness.measure.planning import Plan
 from harness.measure.schedule import Cell, PlannedBoot
 from harness.measure.workloads.workload import Context, Measurement, forbid_thp
-from harness.records.runs import (
+from harness.records.old_runs import (
     BootRecord,
     Crash,
     FalseStart,

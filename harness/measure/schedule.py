@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.records.runs import CONTROL_MARK
+from harness.records.old_runs import CONTROL_MARK
 
 
 @dataclass(frozen=True)

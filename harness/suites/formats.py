@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree as xml
 
 from harness.core.workspace import write_atomic
-from harness.records.verdicts import BAD, Verdict
+from harness.records.old_verdicts import BAD, Verdict
 from harness.suites.compare import Difference
 from harness.suites.triage import Bug
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from harness.core.workspace import write_atomic
-from harness.records.verdicts import BAD, Verdict
+from harness.records.old_verdicts import BAD, Verdict
 from harness.suites.suite_page import page, table
 
 HISTORY_FILE = "history.jsonl"

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.records.verdicts import Word
+from harness.records.old_verdicts import Word
 
 SKIP_CODE = 77  # automake's, and the race suite's
 

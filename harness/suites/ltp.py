@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.core.errors import UserError
 from harness.machine.guest import Guest
-from harness.records.verdicts import Word
+from harness.records.old_verdicts import Word
 from harness.suites.choose import choose
 from harness.suites.judgement import Judgement, Outcome
 from harness.suites.ltp_tree import LtpTree

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import EXIT_GUEST_CRASH, EXIT_OK, EXIT_REGRESSION
-from harness.records.verdicts import BAD, Verdict
+from harness.records.old_verdicts import BAD, Verdict
 from harness.suites import formats
 from harness.suites.compare import Difference, compare
 from harness.suites.formats import Pair

@@ -18,7 +18,7 @@ from dataclasses import replace
 from harness.core.errors import InfrastructureError
 from harness.image.programs import GUEST_DIR
 from harness.machine.guest import Guest
-from harness.records.verdicts import Word
+from harness.records.old_verdicts import Word
 from harness.suites.choose import choose
 from harness.suites.judgement import Judgement, Outcome
 from harness.suites.suite import TestCase

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import UserError
-from harness.records.verdicts import Verdict
+from harness.records.old_verdicts import Verdict
 from harness.suites.suite import Queue, SuiteRunner
 
 RESERVE_MIB = 1024  # for the host itself and the harness

@@ -15,7 +15,7 @@ from harness.core.deadline import Deadline
 from harness.core.errors import GuestCrash, HarnessError, InfrastructureError, TooSlow
 from harness.machine.guest import Guest
 from harness.machine.oops import Event
-from harness.records.verdicts import Verdict
+from harness.records.old_verdicts import Verdict
 from harness.suites.execute import diagnose, execute
 from harness.suites.health import Health, probe
 from harness.suites.judgement import Judgement, Outcome, judge

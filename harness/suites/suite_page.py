@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.core.workspace import write_atomic
-from harness.records.verdicts import StabilityRun, Verdict
+from harness.records.old_verdicts import StabilityRun, Verdict
 from harness.suites.compare import Difference
 from harness.suites.formats import Pair, first_attempts, own_words
 from harness.suites.triage import Bug

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.core import digest
 from harness.core.errors import UserError
 from harness.machine.oops import strip_time
-from harness.records.verdicts import Verdict
+from harness.records.old_verdicts import Verdict
 
 FRAMES = 3
 KNOWN_FILE = "known-issues.toml"

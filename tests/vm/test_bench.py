@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.records.runs import load_boots, load_run, load_samples
+from harness.records.old_runs import load_boots, load_run, load_samples
 from tests.guests import Harness, wait_for
 
 pytestmark = pytest.mark.vm

@@ -15,7 +15,7 @@ from harness.measure.workloads.churn import PATTERNS
 from harness.measure.workloads.micro import OPS
 from harness.measure.workloads.page_fault import KINDS
 from harness.measure.workloads.piecewise import CHUNKS_KIB
-from harness.records.runs import load_boots
+from harness.records.old_runs import load_boots
 from tests.guests import ROOT, Harness
 
 pytestmark = pytest.mark.vm

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 from harness.measure import hoststate as host
-from harness.records.runs import HostState
+from harness.records.old_runs import HostState
 from harness.report.data import planned as plan
 from harness.report.data.identity import plural
 from harness.report.data.rundata import LoadedRun, RunData

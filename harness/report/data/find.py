@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.core.errors import UserError
-from harness.records.runs import RUN_FILE
+from harness.records.old_runs import RUN_FILE
 
 
 def newest_run(results_dir: Path) -> Path:

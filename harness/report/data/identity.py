@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.core import digest
-from harness.records.runs import CONTROL_MARK, Run
+from harness.records.old_runs import CONTROL_MARK, Run
 from harness.report.data import planned as plan
 
 Key = tuple[str, str]  # run, variant

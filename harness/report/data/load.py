@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from harness.core.errors import UserError
-from harness.records.runs import RUN_FILE, SAMPLES_FILE, Run, iter_samples, load_boots, load_run
+from harness.records.old_runs import RUN_FILE, SAMPLES_FILE, Run, iter_samples, load_boots, load_run
 from harness.report.analysis import checks
 from harness.report.data import planned as plan
 from harness.report.data import tested as stability

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.records.runs import BootRecord, Run
+from harness.records.old_runs import BootRecord, Run
 
 COLUMNS = [
     "run", "variant", "boot", "workload", "params", "repeat", "metric", "value", "unit",

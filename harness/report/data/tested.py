@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.records.verdicts import RUN_FILE, StabilityRun, Verdict, load_run
+from harness.records.old_verdicts import RUN_FILE, StabilityRun, Verdict, load_run
 from harness.report.data.identity import plural
 from harness.suites.compare import CLASSES, Difference, compare
 

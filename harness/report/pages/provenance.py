@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from harness.records.runs import BOOTS_FILE, RUN_FILE, SAMPLES_FILE, BootRecord
+from harness.records.old_runs import BOOTS_FILE, RUN_FILE, SAMPLES_FILE, BootRecord
 from harness.report.data import planned as plan
 from harness.report.data.identity import plural
 from harness.report.data.rundata import LoadedRun, RunData

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.measure import hoststate as host
-from harness.records.runs import HostState
+from harness.records.old_runs import HostState
 
 STAT = """cpu  1480646 48014 329080 441760 5377 0 3810 19836 0 0
 cpu0 100 10 20 500 5 1 2 30 7 0

@@ -13,7 +13,7 @@ from harness.measure.planning import Overrides
 from harness.measure.runner import estimate
 from harness.measure.workloads.multi_fault import MultiFault
 from harness.project import config
-from harness.records.runs import CONTROL_MARK
+from harness.records.old_runs import CONTROL_MARK
 from tests.places import ROOT
 
 CONTROL = f"before{CONTROL_MARK}"

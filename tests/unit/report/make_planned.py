@@ -17,7 +17,7 @@ from harness.measure import planning as plans
 from harness.measure.planning import Overrides, Plan
 from harness.measure.schedule import Cell, PlannedBoot, schedule
 from harness.project import config
-from harness.records.runs import BootRecord, HostState, Run, RunWriter, Sample
+from harness.records.old_runs import BootRecord, HostState, Run, RunWriter, Sample
 from tests.places import ROOT
 from tests.unit.report.make_run import variant_meta
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.records.runs import BootRecord, Crash, Run, RunWriter, Sample
+from harness.records.old_runs import BootRecord, Crash, Run, RunWriter, Sample
 
 UNPATCHED = ("before", "reclaim-off")
 CPU = "Intel(R) Xeon(R) Processor"

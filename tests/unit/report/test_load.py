@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import UserError
-from harness.records.runs import BootRecord, Crash, FalseStart, load_boots
+from harness.records.old_runs import BootRecord, Crash, FalseStart, load_boots
 from harness.report.analysis import rows as tables
 from harness.report.data.find import newest_run
 from harness.report.data.load import load

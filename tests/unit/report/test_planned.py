@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.measure.schedule import Cell, PlannedBoot
-from harness.records.runs import HostState
+from harness.records.old_runs import HostState
 from harness.report.analysis import determinism
 from harness.report.analysis import rows as tables
 from harness.report.analysis.summary import summarize

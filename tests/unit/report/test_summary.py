@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.records.verdicts import StabilityRun, Verdict, VerdictWriter, Word
+from harness.records.old_verdicts import StabilityRun, Verdict, VerdictWriter, Word
 from harness.report.analysis import rows as tables
 from harness.report.analysis import verdict
 from harness.report.analysis.summary import summarize

@@ -9,7 +9,7 @@ from typing import Any
 from harness.core.errors import InfrastructureError
 from harness.machine.oops import Event
 from harness.machine.ssh import Result
-from harness.records.verdicts import Verdict
+from harness.records.old_verdicts import Verdict
 from harness.suites.health import PROBE
 from harness.suites.judgement import judge
 from harness.suites.suite import Queue, Suite, SuiteRunner, TestCase

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
-from harness.records.verdicts import StabilityRun, Verdict, Word
+from harness.records.old_verdicts import StabilityRun, Verdict, Word
 from harness.suites.outcome import RunOutcome
 from harness.suites.suite_page import write_report
 

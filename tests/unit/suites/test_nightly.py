@@ -20,7 +20,7 @@ from harness.core.errors import (
     UserError,
 )
 from harness.project.config import Ltp, NightlySuite
-from harness.records.verdicts import Verdict, Word
+from harness.records.old_verdicts import Verdict, Word
 from harness.suites import history, shards
 from harness.suites.history import Row
 from harness.suites.suite import Queue, TestCase

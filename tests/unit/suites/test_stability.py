@@ -8,7 +8,13 @@ import pytest
 
 from harness.core.errors import GuestCrash, InfrastructureError, TooSlow, UserError
 from harness.machine.oops import Event
-from harness.records.verdicts import StabilityRun, Verdict, VerdictWriter, load_run, load_verdicts
+from harness.records.old_verdicts import (
+    StabilityRun,
+    Verdict,
+    VerdictWriter,
+    load_run,
+    load_verdicts,
+)
 from harness.suites import races
 from harness.suites.judgement import Outcome, judge, last_json
 from tests.unit.suites.fakes import run_suite

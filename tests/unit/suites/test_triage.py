@@ -9,7 +9,7 @@ import pytest
 from harness.core.errors import UserError
 from harness.kernel.build import decode
 from harness.machine.oops import Collector
-from harness.records.verdicts import Verdict
+from harness.records.old_verdicts import Verdict
 from harness.suites.triage import Signature, all_known, load_known, signature, sort_bugs
 from tests.places import DATA
 

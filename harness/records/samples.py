@@ -1,0 +1,28 @@
+"""One number."""
+
+from __future__ import annotations
+
+from harness.records.record import AccelName, Name, Params, Record
+
+
+class Sample(Record):
+    """One number of one repeat of one cell in one boot.
+
+    ``t`` is None for a result of the workload, and seconds since the workload's start for a
+    point of a time series (memory while a loop runs).
+    """
+
+    run: str
+    variant: Name
+    control: bool = False
+    """From a boot of the A/A control."""
+    boot: int
+    """Index of the boot in the run's plan."""
+    workload: Name
+    params: Params
+    repeat: int
+    metric: str
+    value: float
+    unit: str
+    accel: AccelName
+    t: float | None = None
