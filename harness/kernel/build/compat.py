@@ -85,7 +85,8 @@ def _assignments(values: dict[str, str]) -> str:
 def choose(root: Path, tree: Path, kernel: str, compiler: str) -> Compat:
     """What the kernel of version ``kernel`` in ``tree`` needs; ``compiler`` as gcc says it.
 
-    ``root`` is the project's, whose rules come before built-in ones. Raises :class:`UserError` for a damaged rules.toml or a missing patch.
+    ``root`` is the project's, whose rules come before built-in ones. Raises :class:`UserError`
+    for a damaged rules.toml or a missing patch.
     """
     version, gcc = versions.parse(kernel), gcc_version(compiler)
     applied = [
