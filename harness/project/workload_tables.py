@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from harness.project.tables import Strict
+from harness.project.table import Strict
 from harness.records.plans import Thp
 from harness.records.record import Scalar
 from harness.records.workloads import Metric
