@@ -136,11 +136,11 @@ class Kbuild:
 
     def configure(
         self, requested: Mapping[str, str], optional: Collection[str], stamp: str,
-        progress: Progress,
+        progress: Progress, *, tolerant: bool = False,
     ) -> str:
         """Make ``obj/.config`` from tinyconfig and the requested symbols; its text.
 
-        The tree need not have those of ``optional``.
+        The tree need not have those of ``optional``, and if it is ``tolerant`` none at all.
         ``stamp`` names all inputs: nothing is done when they are those of last time.
         A .config that would not change is not touched, or make would look at
         everything again. Raises :class:`UserError` when Kconfig drops a symbol and
@@ -159,7 +159,7 @@ class Kbuild:
             self._make_config("olddefconfig", new)
         text = new.read_text()
         missing = kconfig.unmet(requested, kconfig.parse_config(text), optional)
-        if missing:
+        if missing and not tolerant:
             raise kconfig.explain_unmet(missing, self.src)
         if not config.exists() or config.read_text() != text:
             new.replace(config)

@@ -18,7 +18,7 @@ from harness.kernel.source import gitprobe
 from harness.kernel.source.fetching import check_kernel_tree
 from harness.kernel.source.mirror import resolve_mirror
 from harness.kernel.source.sources import find_source
-from harness.project.bases import Base, DebianBase, DirBase, GitBase, TarballBase
+from harness.project.bases import Base, CommitBase, DebianBase, DirBase, GitBase, TarballBase
 from harness.project.config import Project
 
 LIMIT = 8.0  # seconds for each question; all are asked at once
@@ -99,7 +99,7 @@ def _ask(project: Project, base: Base, mirror: str | None) -> str:
             return _git(base)
         case TarballBase():
             return _tarball(project, base)
-        case DirBase():
+        case DirBase() | CommitBase():
             path = project.path(base.path)
             return YES if path.is_dir() else f"{NO}: no directory {path}"
 

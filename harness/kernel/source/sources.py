@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.core import digest
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, explain_full_disk, require_space
-from harness.kernel.source import debiantree, gittree, tarball, treedigest
+from harness.kernel.source import commits, debiantree, gittree, tarball, treedigest
 from harness.kernel.source.fetching import Fetched, Job, Wanted, check_kernel_tree
-from harness.project.bases import Base, DirBase
+from harness.project.bases import Base, CommitBase, DirBase
 from harness.project.config import Project
 from harness.records.kernels import SourceRecord
 
@@ -87,6 +88,8 @@ def find_source(
 ) -> Source | None:
     """The same without any download: None when the tree is not there yet."""
     base = project.base(base_name)
+    if source_dir is None and isinstance(base, CommitBase):
+        return _commit_tree(workspace, project, base_name, base)
     if source_dir is None and isinstance(base, DirBase):
         source_dir = project.path(base.path)
     if source_dir is not None:
@@ -130,6 +133,44 @@ def _publish(
     })
     tree = workspace.root / "sources" / fetched.directory / "tree"
     return Source(base_name, tree, fetched.record)
+
+
+@contextlib.contextmanager
+def held(workspace: Workspace, project: Project, base_name: str) -> Iterator[None]:
+    """Surrounds the use of a source that is laid out anew for each commit: one user at a time.
+
+    For any other kind of base it does nothing.
+    """
+    base = project.base(base_name)
+    if not isinstance(base, CommitBase):
+        yield
+        return
+    repository = commits.open_repository(project.path(base.path))
+    with workspace.lock(commits.lock_name(repository)):
+        yield
+
+
+def commit_of(workspace: Workspace, project: Project, base: CommitBase) -> commits.Commit:
+    """The commit that a base names; of a base without one the work tree as it is."""
+    repository = commits.open_repository(project.path(base.path))
+    if not base.commit:
+        return commits.snapshot(workspace, repository, Progress(-1))
+    return commits.find_commit(repository, base.commit)
+
+
+def _commit_tree(
+    workspace: Workspace, project: Project, base_name: str, base: CommitBase
+) -> Source:
+    commit = commit_of(workspace, project, base)
+    tree, version = commits.lay_out(workspace, commit, Progress(-1))
+    record = SourceRecord(
+        kind="commit", version=version, digest=commits.tree_of(commit),
+        details={
+            "path": commit.repository.ident, "commit": commit.ident, "name": commit.name,
+            "subject": commit.subject,
+        },
+    )
+    return Source(base_name, tree, record, commits.files_of(commit))
 
 
 def _user_tree(workspace: Workspace, base_name: str, directory: Path) -> Source:
