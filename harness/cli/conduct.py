@@ -173,7 +173,7 @@ def booter(
     """What boots guests of a build, each with a number and a directory of its own."""
     image = machines.need_image(env)
     accel = machines.need_accel(env, request.accel, build, request.smp or 4)
-    run.accel = accel.record()
+    run.accel = accel.record().model_dump()
     words = " ".join(part for part in (arrangement.append, request.append) if part)
     spec = replace(
         machines.make_spec(

@@ -121,7 +121,7 @@ def _conduct(env: Setup, request: Request, writer: RunWriter) -> int:
         if boot.variant not in builds:
             metadata = {**builds[boot.kernel].metadata, "control_of": boot.kernel}
             writer.run.variants[boot.variant] = metadata
-    writer.run.accels = [accel.record() for accel in chosen.values()]
+    writer.run.accels = [accel.record().model_dump() for accel in chosen.values()]
     writer.run.accel = writer.run.accels[0]
     version = ".".join(map(str, accels.qemu_version(qemu.binary())))
     writer.run.qemu = {"binary": qemu.BINARY, "version": version}

@@ -154,8 +154,8 @@ def run(
             for path in files:
                 guest.push(path, f"{GUEST_DIR}/{path.name}")
             line = command[0] if len(command) == 1 else shlex.join(command)
-            result = guest.session.run(
-                line, Deadline(timeout), check=False,
+            result = guest.run(
+                line, deadline=Deadline(timeout), check=False,
                 on_stdout=_relay(sys.stdout.buffer), on_stderr=_relay(sys.stderr.buffer),
             )
             guest.check()

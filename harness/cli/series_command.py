@@ -212,7 +212,7 @@ def _try(
         with tempfile.TemporaryDirectory(prefix="try.", dir=env.workspace.dir("guests")) as folder:
             guest = machines.make_guest(spec, build, image, Path(folder), env.progress.warn)
             with guest:
-                result = guest.session.run(command, Deadline(3600.0), check=False)
+                result = guest.run(command, deadline=Deadline(3600.0), check=False)
                 guest.check()
             if guest.events:
                 return f"the console announced {guest.events[0].title}"

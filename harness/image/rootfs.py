@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core import digest
+from harness.core import digest, sizes
 from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import capture, need, run_logged, tail
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
 from harness.project.config import Project
+from harness.records.hosts import ImageRecord
 
 RECIPE = 1  # goes up when the way of making an image changes what comes out
 SPACE = 3 * 2**30
-MAKE_SECONDS = 60.0
 
 SSHD_CONFIG = """\
 # The guest is reachable from the host's 127.0.0.1 only, with one key.
@@ -47,6 +47,11 @@ class Image:
 
     directory: Path
     metadata: dict[str, Any]
+
+    @property
+    def record(self) -> ImageRecord:
+        """For run.json."""
+        return ImageRecord.model_validate(self.metadata)
 
     @property
     def disk(self) -> Path:
@@ -179,7 +184,7 @@ def _make_disk(
     """
     disk = staging / "root.ext4"
     with disk.open("wb") as stream:
-        stream.truncate(_bytes(project.config.image.size))
+        stream.truncate(sizes.parse(project.config.image.size, "image.size"))
     script = (
         'set -e; mkdir "$1/root"; tar -xf "$2" -C "$1/root" --exclude="./dev/*"; '
         'cp -a "$3/." "$1/root/"; chown -R 0:0 "$1/root/root" "$1/root/etc/ssh"; '
@@ -192,14 +197,6 @@ def _make_disk(
         argv = [need("fakeroot", package="fakeroot"), "--", *argv]
     if run_logged(argv, log) != 0:
         raise InfrastructureError("making the disk image failed", excerpt=tail(log, 8), log=log)
-
-
-def _bytes(size: str) -> int:
-    units = {"K": 2**10, "M": 2**20, "G": 2**30}
-    try:
-        return int(size[:-1]) * units[size[-1].upper()]
-    except (KeyError, ValueError, IndexError) as error:
-        raise UserError(f"image.size '{size}' is not a size", hint="e.g. 1500M or 2G") from error
 
 
 def _packages(archive: Path) -> dict[str, str]:

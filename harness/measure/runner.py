@@ -18,13 +18,13 @@ from harness.image.rootfs import Image
 from harness.kernel.build.builds import Build
 from harness.machine.accel import Accel
 from harness.machine.guest import Guest
-from harness.machine.oops import Event
 from harness.machine.qemu import GuestSpec
 from harness.measure import preamble, workloads
 from harness.measure.hoststate import HostWatch, spare_cpus, troubles
 from harness.measure.planning import Plan
 from harness.measure.schedule import Cell, PlannedBoot
 from harness.measure.workloads.workload import Context, Measurement, forbid_thp
+from harness.records.events import Event
 from harness.records.old_runs import (
     BootRecord,
     Crash,
@@ -154,7 +154,7 @@ class Runner:
         record.false_starts = [
             FalseStart(
                 reason=start.reason, seconds=start.seconds, last_line=start.last_line,
-                console=str(start.console.relative_to(self.writer.directory)),
+                console=str(Path(start.console).relative_to(self.writer.directory)),
             )
             for start in guest.false_starts
         ]
@@ -168,7 +168,7 @@ class Runner:
 
     def _settle(self, guest: Guest, boot: PlannedBoot, record: BootRecord) -> None:
         """Make the guest ready to be measured and write down what it is."""
-        record.host.pinned = guest.pin_vcpus(spare_cpus(self.bench.plan.smp))
+        record.host.pinned = guest.pin(spare_cpus(self.bench.plan.smp))
         record.guest = {**describe_guest(guest), "thp": forbid_thp(guest)}
         if record.accel == "icount":
             record.guest["percpu_pagelist_high_fraction"] = preamble.lengthen_lists(guest)

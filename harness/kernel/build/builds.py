@@ -21,6 +21,7 @@ from harness.kernel.build.recipe import RECIPE, Plan, plan_build
 from harness.kernel.source.sources import Source, find_source
 from harness.kernel.source.fetching import Wanted
 from harness.kernel.build.worktree import WorkTree
+from harness.records.kernels import Kernel, PatchRecord, SourceRecord
 
 __all__ = ["Build", "Plan", "build_variant", "plan_build"]
 DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on debian-6.1
@@ -38,6 +39,24 @@ class Build:
     key: str
     directory: Path
     metadata: dict[str, Any]
+
+    @property
+    def kernel(self) -> Kernel:
+        """For run.json."""
+        m = self.metadata
+        source = {k: str(v) for k, v in m["source"].items() if k not in ("kind", "version", "digest")}
+        return Kernel(
+            variant=self.variant, key=self.key, base=m["base"], lineage=m["base"],
+            release=m["release"], source=SourceRecord(
+                kind=str(m["source"].get("kind", "")), version=m["source"]["version"],
+                digest=m["source"]["digest"], details=source),
+            patches=[PatchRecord(name=p["name"], sha256=p["sha256"], subject=p.get("subject", ""))
+                     for p in m["patches"]],
+            fragments=m["fragments"], requested=m["requested"],
+            config_digest=m["config_digest"], compiler=m["compiler"], arch=m["arch"],
+            make_variables=m["make_variables"], tools=m["tools"], jobs=m["jobs"],
+            seconds=m["seconds"],
+        )
 
     @property
     def bzimage(self) -> Path:

@@ -90,7 +90,7 @@ class MultiFault:
         ])
         patience = 120.0 + 5.0 * self.seconds(cell, 1, guest.spec.accel.name)
         for repeat in range(context.repeat):
-            result = guest.session.run(command, Deadline(patience + guest.scaled(10.0)))
+            result = guest.run(command, deadline=Deadline(patience + guest.scaled(10.0)))
             context.keep(f"stdout-{repeat}", result.stdout)
             context.keep(f"perf-{repeat}", result.stderr)
             run = json_line(result.stdout, self.name)

@@ -96,7 +96,7 @@ def watch(
     :class:`InfrastructureError` when the program fails or dies on the way.
     """
     seen = on_line or (lambda state, t: ())
-    process = guest.start_program(command)
+    process = guest.start(command)
     first = process.line(deadline)
     if first is None:
         raise InfrastructureError(f"{name} ended at once", excerpt=process.stderr)
@@ -135,7 +135,7 @@ class Probe:
 
     def __init__(self, guest: Guest, pid: int) -> None:
         self.last = ""
-        self._shell: RemoteProcess = guest.start_program(
+        self._shell: RemoteProcess = guest.start(
             f"while read _; do cat /proc/{pid}/status; grep nr_page_table_pages /proc/vmstat; "
             f"grep PageTables /proc/meminfo; echo {END}; done"
         )
