@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core import moments
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
@@ -27,8 +28,12 @@ from harness.project.config import Project
 if TYPE_CHECKING:
     from harness.image.rootfs import Image
     from harness.kernel.build.builds import Build
+    from harness.kernel.build.forecast import Forecast
     from harness.machine.accel import Accel
     from harness.machine.session import BootOrder, Machine, Session
+    from harness.measure.measuring import Making, MeasuredRun
+    from harness.measure.planning import Overrides
+    from harness.records.plans import Pair, Plan
 
 SLOW_SYMBOLS = ("CONFIG_KASAN=y", "CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_PAGEALLOC=y")
 SLOWNESS = 4.0  # how much more patience a debug kernel needs
@@ -50,11 +55,23 @@ class Lab:
         self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
         self.progress = progress or Progress(-1)
 
-    def on_base(self, base: str) -> Lab:
-        """The same laboratory with another default base; raises :class:`UserError` for none."""
+    def on_base(self, base: str | None) -> Lab:
+        """The same laboratory with another default base, whose variants are then the usual ones.
+
+        Raises :class:`UserError` for a base that harness.toml does not have.
+        """
+        if base is None:
+            return self
+        self.project.base(base)
         return Lab(
             self.project.on_base(base), workspace=self.workspace, progress=self.progress
         )
+
+    def variant(self, name: str | None) -> str:
+        """A variant's name, or the first of the default ones; :class:`UserError` for none."""
+        name = self.project.config.defaults.variants[0] if name is None else name
+        self.project.variant(name)
+        return name
 
     # -- what a boot is made of
 
@@ -90,6 +107,26 @@ class Lab:
 
         return build_programs(self.workspace, self.project, self.progress)
 
+    def forecast(self, variants: Sequence[str]) -> list[Forecast]:
+        """The kernels of variants that are not built yet, and about how long each takes."""
+        from harness.kernel.build.forecast import forecast  # noqa: PLC0415
+
+        return forecast(self.workspace, self.project, variants)
+
+    def usual_variants(self) -> list[str]:
+        """The default variants, but for those whose series is still empty; warns of these."""
+        from harness.kernel.series.patchlist import own_series  # noqa: PLC0415
+
+        found = []
+        for name in self.project.config.defaults.variants:
+            try:
+                own_series(self.workspace, self.project, name, self.progress, fetch=False)
+            except UserError as error:
+                self.progress.warn(f"variant {name} is left out: {error.message}")
+                continue
+            found.append(name)
+        return found
+
     def accel(self, name: str, build: Build | None, smp: int) -> Accel:
         """What ``auto``, ``kvm``, ``tcg`` or ``icount`` is on this host.
 
@@ -116,7 +153,7 @@ class Lab:
 
     def order(
         self, build: Build, *, smp: int | None = None, memory: str | None = None,
-        append: str = "", accel: str = "auto", directory: Path | None = None,
+        append: str = "", accel: str | None = None, directory: Path | None = None,
         disks: Sequence[Path] = (), gdb: bool = False, crowd: float = 1.0, ssh_port: int = 0,
         boot_seconds: float | None = None,
     ) -> BootOrder:
@@ -129,7 +166,8 @@ class Lab:
 
         usual = self.project.config.guest
         return BootOrder(
-            build.bzimage, directory or self._scratch(), accel=accel,
+            build.bzimage, directory or self._scratch(), f"{build.variant} {build.release}",
+            accel="auto" if accel is None else accel,
             smp=usual.smp if smp is None else smp,
             memory=usual.memory if memory is None else memory,
             cmdline=" ".join(part for part in (usual.cmdline, append) if part),
@@ -139,7 +177,7 @@ class Lab:
 
     def boot(
         self, kernel: str | Build, *, machine: str = "guest", smp: int | None = None,
-        memory: str | None = None, append: str = "", accel: str = "auto",
+        memory: str | None = None, append: str = "", accel: str | None = None,
         directory: Path | None = None, disks: Sequence[Path] = (), gdb: bool = False,
         crowd: float = 1.0, ssh_port: int = 0, boot_seconds: float | None = None,
         source: Path | None = None,
@@ -155,8 +193,107 @@ class Lab:
         )
         return self.machine(machine).boot(order)
 
+    def preview(
+        self, variant: str, *, source: Path | None = None, smp: int | None = None,
+        memory: str | None = None, append: str = "", accel: str | None = None,
+    ) -> list[str]:
+        """What :meth:`boot` would do, in lines: QEMU's command line, or what is made first.
+
+        Nothing is fetched, built or started to find out.
+        """
+        from harness.image.rootfs import find_image  # noqa: PLC0415
+        from harness.kernel.build.builds import Build, plan_build  # noqa: PLC0415
+        from harness.machine import qemu  # noqa: PLC0415
+
+        usual = self.project.config.guest
+        plan = plan_build(self.workspace, self.project, variant, source_dir=source)
+        image = find_image(self.workspace, self.project)
+        if plan.cached is None or image is None:
+            made = [] if image else ["make the guest's image"]
+            return [*(plan.steps() if plan.cached is None else []), *made, f"boot {variant}"]
+        count = usual.smp if smp is None else smp
+        spec = qemu.GuestSpec(
+            Build.load(plan.cached, variant).bzimage, image.disk,
+            self.accel("auto" if accel is None else accel, None, count),
+            smp=count, memory=qemu.check_memory(usual.memory if memory is None else memory),
+            cmdline=" ".join(part for part in (usual.cmdline, append) if part),
+        )
+        return [qemu.shell_line(qemu.argv(spec))]
+
     def _scratch(self) -> Path:
         return Path(tempfile.mkdtemp(prefix="boot.", dir=self.workspace.dir("guests")))
+
+    # -- measurements
+
+    def plan(
+        self, profile: str | None = None, *, variants: Sequence[str] | None = None,
+        overrides: Overrides | None = None, comparisons: Sequence[Pair] | None = None,
+        accel: str | None = None, smp: int | None = None, memory: str | None = None,
+        append: str = "", machine: str = "guest",
+    ) -> Plan:
+        """What a measurement would do; what is not given is harness.toml's.
+
+        ``accel`` may name several, comma-separated; None takes what the profile says of each
+        workload. ``comparisons`` replaces those that harness.toml declares. Raises
+        :class:`UserError` for what makes no sense, see
+        :func:`harness.measure.planning.make_plan`.
+        """
+        from harness.measure.planning import Where, make_plan  # noqa: PLC0415
+
+        defaults, guest = self.project.config.defaults, self.project.config.guest
+        return make_plan(
+            self.project, profile=defaults.profile if profile is None else profile,
+            variants=self.usual_variants() if variants is None else variants, accel=accel,
+            where=Where(
+                guest.smp if smp is None else smp, guest.memory if memory is None else memory,
+                append, machine,
+            ),
+            overrides=overrides, comparisons=comparisons,
+        )
+
+    def measure(
+        self, plan: Plan, directory: Path | None = None, making: Making | None = None
+    ) -> MeasuredRun:
+        """Build what is missing, boot, measure; everything is recorded in ``directory``.
+
+        Without one it goes below the project's results. A machine that crashes is a result and is
+        recorded. Raises :class:`UserError` for a directory that holds a run already and when
+        another measurement runs in this workspace.
+        """
+        from harness.measure.measuring import Making, measure  # noqa: PLC0415
+
+        lab = self.on_base(plan.base)
+        return measure(lab, plan, directory or self.run_directory(plan.profile), making or Making())
+
+    def recorded_plan(self, directory: Path) -> Plan:
+        """The plan of a measurement; raises :class:`UserError` for what is none."""
+        from harness.measure.measuring import measured_plan  # noqa: PLC0415
+        from harness.records.store import load_run  # noqa: PLC0415
+
+        return measured_plan(load_run(directory), directory)
+
+    def boots_left(self, directory: Path) -> list[int]:
+        """Indices of a recorded plan's boots that were not done yet."""
+        from harness.measure.runner import finished_boots  # noqa: PLC0415
+        from harness.records.store import load_boots  # noqa: PLC0415
+
+        done = finished_boots(load_boots(directory)[0])
+        return [b.index for b in self.recorded_plan(directory).boots if b.index not in done]
+
+    def resume(self, directory: Path, making: Making | None = None) -> MeasuredRun:
+        """Go on with a measurement that was interrupted; a finished one is left as it is.
+
+        Raises :class:`UserError` for what is no measurement, and for kernels that have changed.
+        """
+        from harness.measure.measuring import Making, resume  # noqa: PLC0415
+
+        lab = self.on_base(self.recorded_plan(directory).base)
+        return resume(lab, directory, making or Making())
+
+    def run_directory(self, name: str) -> Path:
+        """A directory for a new run, below the project's results; not made yet."""
+        results = self.project.root / self.project.config.defaults.results
+        return results / f"{moments.stamp()}-{name}"
 
 
 def slowness(build: Build) -> float:

@@ -95,6 +95,12 @@ def get_image(
     return _load(workspace.dir("images", key))
 
 
+def find_image(workspace: Workspace, project: Project) -> Image | None:
+    """The image if it was made already."""
+    found = workspace.published("images", image_key(project))
+    return _load(found) if found else None
+
+
 def image_key(project: Project) -> str:
     """Hash of all that decides what the image is."""
     image = project.config.image

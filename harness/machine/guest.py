@@ -49,9 +49,10 @@ class Guest:
     def __init__(
         self, spec: qemu.GuestSpec, directory: Path, *, key: Path, host_key: str,
         warn: Callable[[str], None], slowness: float = 1.0, boot_seconds: float | None = None,
-        keep_logs: bool = True,
+        keep_logs: bool = True, title: str = "a kernel",
     ) -> None:
         self.spec = spec
+        self.title = f"{title} under {spec.accel.label}"
         self.machine = "guest"
         self.directory = directory
         self.log = directory / "console.log"

@@ -46,4 +46,5 @@ class GuestMachine:
         return Guest(
             spec, order.directory, key=self.key, host_key=self.host_key, warn=self.warn,
             slowness=order.slowness, boot_seconds=order.boot_seconds, keep_logs=order.keep_logs,
+            title=order.title,
         )

@@ -75,6 +75,8 @@ class Session(Protocol):
 
     machine: str
     """The machine's name in records."""
+    title: str
+    """For a person: ``before 6.1.192 under TCG``."""
     directory: Path
     """Where its logs are."""
     log: Path
@@ -176,6 +178,8 @@ class BootOrder:
     """The bzImage."""
     directory: Path
     """Where its logs go."""
+    title: str = "a kernel"
+    """What is booted, for a person."""
     accel: str = "auto"
     """auto, kvm, tcg, icount, native."""
     smp: int = 1

@@ -15,6 +15,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from harness.core.errors import UserError
 from harness.project.tables import Base, Comparison, SeriesTable, Strict, Variant
+from harness.records.plans import Thp
+from harness.records.record import Scalar
 
 FILE_NAME = "harness.toml"
 T = TypeVar("T")
@@ -86,11 +88,12 @@ class WorkloadPlan(Strict):
     """One workload of a profile; ``params`` are the workload's own."""
 
     name: str
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
     repeat: int = Field(default=2, ge=1)
     accel: str = ""
     """What --accel says when it is not given, for this workload alone: ``icount``,
     ``auto,icount``. Empty: ``auto``."""
+    thp: Thp | None = None
 
 
 class Profile(Strict):
