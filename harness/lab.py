@@ -292,8 +292,7 @@ class Lab:
 
     def run_directory(self, name: str) -> Path:
         """A directory for a new run, below the project's results; not made yet."""
-        results = self.project.root / self.project.config.defaults.results
-        return results / f"{moments.stamp()}-{name}"
+        return self.project.results / f"{moments.stamp()}-{name}"
 
 
 def slowness(build: Build) -> float:

@@ -43,7 +43,7 @@ def report(
     from harness.report.data.find import newest_run  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
-    results = env.project.root / env.project.config.defaults.results
+    results = env.project.results
     if metric and not trend:
         raise UserError("--metric chooses what --trend shows", hint="add --trend")
     if trend:

@@ -84,33 +84,26 @@ def make_plan(
         accel=",".join(block.accel for block in blocks), machine=where.machine, smp=where.smp,
         memory=where.memory, cmdline=where.cmdline, cells=cells, blocks=blocks,
         boots=schedule(variants, cells, blocks), comparisons=pairs,
-        published=list(getattr(project.config, "published", [])),
+        published=project.config.published,
     )
 
 
 def declared(project: Project, variants: Sequence[str]) -> list[Pair]:
     """What harness.toml compares among some variants.
 
-    Raises :class:`UserError` for a comparison of two lineages, whose difference would be that of
-    the kernels rather than of what is looked at, and for a variant that is compared with nothing.
+    Raises :class:`UserError` for a comparison of two lineages that is not declared as one, and for
+    a variant that is compared with nothing.
     """
-    pairs = project.comparisons(variants)
-    for baseline, variant in pairs:
-        one, other = project.base_name(baseline), project.base_name(variant)
-        if one != other:
-            raise UserError(
-                f"{variant} is of base {other} and {baseline} of base {one}: kernels of different "
-                "bases differ by more than what is to be measured, and are not compared",
-                hint="mend `comparisons` in harness.toml, or measure them in two runs",
-            )
-    alone = [name for name in variants if not any(name in pair for pair in pairs)]
+    pairs = project.pairs(variants)
+    compared = {name for pair in pairs for name in (pair.baseline, pair.variant)}
+    alone = [name for name in variants if name not in compared]
     if alone and len(variants) > 1:
         raise UserError(
             f"{', '.join(alone)} would be measured and compared with nothing: no `comparisons` "
             f"entry of harness.toml names it together with another of {', '.join(variants)}",
             hint="declare one, or measure it in a run of its own",
         )
-    return [Pair(baseline=baseline, variant=variant) for baseline, variant in pairs]
+    return pairs
 
 
 def _block(accel: str, profile: Profile, overrides: Overrides, variants: int) -> Block:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from harness.core.errors import UserError
@@ -29,9 +31,9 @@ def test_who_would_stand_alone_is_refused() -> None:
 
 
 def test_a_comparison_across_bases_is_refused_before_anything_is_measured() -> None:
-    raw = PROJECT.config.model_dump(exclude_unset=True)
+    raw = tomllib.loads((ROOT / "harness.toml").read_text())
     raw["comparisons"].append({"baseline": "before", "variants": ["reclaim-on"]})
-    with pytest.raises(UserError, match=r"reclaim-on is of base debian-7\.3"):
+    with pytest.raises(UserError, match="reclaim-on is compared with before, but one is built on"):
         declared(
             Project(PROJECT.root, config.parse(raw, "harness.toml")), ["before", "reclaim-on"]
         )
