@@ -54,7 +54,7 @@ def _tree(env: Setup, variant: str, tree: Path | None) -> Path:
 
 @app.command(cls=Command)
 def status(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = "after", base: common.BaseName = None,
     tree: Tree = None, as_json: common.Json = False,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -92,7 +92,7 @@ def status(
 
 @app.command(cls=Command)
 def edit(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = "after", base: common.BaseName = None,
     tree: Tree = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -126,7 +126,7 @@ def edit(
 
 @app.command(cls=Command)
 def save(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = "after", base: common.BaseName = None,
     tree: Tree = None, quiet: common.Quiet = False,
     verbose: common.Verbose = False, workspace: common.WorkspaceDir = None,
 ) -> None:
@@ -149,9 +149,9 @@ def save(
 
 @app.command(cls=Command)
 def check(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = "after", base: common.BaseName = None,
     each: Annotated[bool, typer.Option("--each", help="Build and boot every prefix.")] = False,
-    accel: common.AccelName = "auto", jobs: common.Jobs = 0, mirror: common.MirrorUrl = None,
+    accel: common.AccelName = "auto", jobs: common.Jobs = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
 ) -> None:
@@ -180,7 +180,7 @@ def check(
     if each:
         for count in range(1, len(plan.series.changing) + 1):
             name = plan.series.changing[count - 1].name
-            problem = _try(env, variant, count, accel, jobs, "uname -r")
+            problem = _try(env, variant or "after", count, accel or "auto", jobs or 0, "uname -r")
             common.say(f"{'ok  ' if problem is None else 'FAIL'} {name}"
                        + (f": {problem}" if problem else ""))
             bad = bad or problem is not None
@@ -213,7 +213,7 @@ def _try(
         with tempfile.TemporaryDirectory(prefix="try.", dir=env.workspace.dir("guests")) as folder:
             guest = machines.make_guest(spec, build, image, Path(folder), env.progress.warn)
             with guest:
-                result = guest.session.run(command, Deadline(3600.0), check=False)
+                result = guest.run(command, deadline=Deadline(3600.0), check=False)
                 guest.check()
             if guest.events:
                 return f"the console announced {guest.events[0].title}"
@@ -225,8 +225,8 @@ def _try(
 @app.command(cls=Command)
 def bisect(
     command: Annotated[list[str], typer.Argument(help="The command, after --.")],
-    variant: VariantName = "after", base: common.BaseName = "",
-    accel: common.AccelName = "auto", jobs: common.Jobs = 0,
+    variant: VariantName = "after", base: common.BaseName = None,
+    accel: common.AccelName = "auto", jobs: common.Jobs = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
 ) -> None:
@@ -244,7 +244,7 @@ def bisect(
     line = command[0] if len(command) == 1 else shlex.join(command)
 
     def is_bad(count: int) -> bool:
-        problem = _try(env, variant, count, accel, jobs, line)
+        problem = _try(env, variant or "after", count, accel or "auto", jobs or 0, line)
         env.progress.say(f"{count} patches: {problem or 'good'}")
         return problem is not None
 

@@ -21,7 +21,8 @@ from pexpect import fdpexpect
 from harness.core.deadline import Deadline
 from harness.core.errors import BootStalled, GuestCrash, InfrastructureError
 from harness.core.proc import tail
-from harness.machine.oops import Collector, Event
+from harness.machine.oops import Collector, Trouble
+from harness.records.events import Event
 
 KEPT_LINES = 400
 SETTLE_S = 1.0  # silence on the console after which an oops is taken to be printed whole
@@ -36,7 +37,7 @@ class Console:
         self._collector = Collector()
         self._socket = ours
         self._changed = threading.Condition()
-        self._fatal: Event | None = None
+        self._fatal: Trouble | None = None
         self._closed = False
         self._count = 0
         self._last = time.monotonic()
@@ -94,7 +95,7 @@ class Console:
     def events(self) -> list[Event]:
         """All trouble so far, fatal or not."""
         with self._changed:
-            return list(self._collector.events)
+            return self._collector.events
 
     @property
     def silence(self) -> float:
@@ -141,9 +142,11 @@ class Console:
         """Raise :class:`GuestCrash` when the guest has crashed, else return at once."""
         if self._fatal is not None:
             self.settle()
+            with self._changed:
+                event = self._fatal.event()
             raise GuestCrash(
-                f"the guest's kernel crashed: {self._fatal.title}",
-                kind=self._fatal.kind, oops=self._fatal.text, log=self.log,
+                f"the guest's kernel crashed: {event.title}", kind=event.kind, oops=event.text,
+                log=self.log,
             )
         if self._closed:
             raise InfrastructureError(
