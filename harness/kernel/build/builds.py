@@ -14,7 +14,7 @@ from harness.core import digest
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
-from harness.kernel.build import kbuild, kconfig, metadata, reproducer
+from harness.kernel.build import kbuild, kconfig, metadata, neighbour, reproducer
 from harness.kernel.build.metadata import METADATA_FILE
 from harness.kernel.build.recipe import RECIPE, BuildPlan, plan_build
 from harness.kernel.build.worktree import WorkTree
@@ -25,7 +25,7 @@ from harness.records.kernels import Kernel
 
 __all__ = ["Build", "BuildPlan", "build_variant", "plan_build"]
 MOST_NAMED = 12
-DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on debian-6.1
+DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on a lean 6.1
 FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
 ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
              "System.map": "System.map", "config": ".config"}
@@ -112,7 +112,7 @@ def _build(
         return Build.load(plan.cached, variant)
     kbuild.check_tools(plan.requested)
     slot = workspace.root / plan.slot
-    with workspace.lock(plan.slot.replace("/", "-"), on_wait=lambda: progress.say(
+    with workspace.lock(neighbour.lock_name(plan.slot), on_wait=lambda: progress.say(
         f"{variant}: another harness is building in {slot}; waiting for it"
     )):
         published = workspace.published("builds", plan.key)
@@ -148,7 +148,6 @@ def _make(
                          plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler))
     memo = f"steps-{plan.slot.replace('/', '-')}"
     seen = int(workspace.read_state(memo).get("steps", 0))
-    expected = (seen or DEFAULT_STEPS) if fresh or force else None
     with tree.make_runs():
         config = make.configure(
             plan.requested, plan.optional, _config_stamp(plan), progress,
@@ -156,6 +155,9 @@ def _make(
         )
         if plan.essential is not None:
             _check_config(plan, kconfig.parse_config(config), progress)
+        if fresh and not force:
+            fresh = not neighbour.adopt(workspace, tree, progress)
+        expected = (seen or DEFAULT_STEPS) if fresh or force else None
         steps = make.compile(expected, f"building {plan.variant}", progress)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})
