@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -229,9 +231,12 @@ class Lab:
         self, profile: str | None = None, *, variants: Sequence[str] | None = None,
         overrides: Overrides | None = None, comparisons: Sequence[Pair] | None = None,
         accel: str | None = None, smp: int | None = None, memory: str | None = None,
-        append: str = "", machine: str = "guest",
+        append: str = "", machine: str = "guest", try_kvm: bool = True,
     ) -> Plan:
         """What a measurement would do; what is not given is harness.toml's.
+
+        Whether KVM works decides which clocks are read; where only a boot can tell and nothing is
+        built yet, ``try_kvm`` builds the first variant for it.
 
         ``accel`` may name several, comma-separated; None takes what the profile says of each
         workload. ``comparisons`` replaces those that harness.toml declares. Raises
@@ -241,15 +246,32 @@ class Lab:
         from harness.measure.planning import Where, make_plan  # noqa: PLC0415
 
         defaults, guest = self.project.config.defaults, self.project.config.guest
-        return make_plan(
-            self.project, profile=defaults.profile if profile is None else profile,
-            variants=self.usual_variants() if variants is None else variants, accel=accel,
-            where=Where(
-                guest.smp if smp is None else smp, guest.memory if memory is None else memory,
-                append, machine,
-            ),
-            overrides=overrides, comparisons=comparisons,
+        names = self.usual_variants() if variants is None else variants
+        where = Where(
+            guest.smp if smp is None else smp, guest.memory if memory is None else memory,
+            append, machine,
         )
+        # Once without KVM: what makes no sense must not cost a build.
+        make = partial(
+            make_plan, self.project, profile=defaults.profile if profile is None else profile,
+            variants=names, accel=accel, overrides=overrides, comparisons=comparisons,
+        )
+        plan = make(where=where)
+        if accel is None and self._kvm_works(names[0], where.smp, try_kvm):
+            plan = make(where=replace(where, tells_time=True))
+        return plan
+
+    def _kvm_works(self, variant: str, smp: int, may_build: bool) -> bool:
+        """Whether guests run under KVM here, by what is known, or else by a kernel of ours."""
+        from harness.machine import accel, qemu  # noqa: PLC0415
+
+        kernels = sorted(self.workspace.dir("builds").glob("*/bzImage"))
+        if not accel.kvm_can_be_tried():
+            return False
+        if not kernels and not may_build:
+            return False
+        kernel = kernels[0] if kernels else self.build(variant).bzimage
+        return accel.prove_kvm(self.workspace, qemu.binary(), kernel)[0]
 
     def measure(
         self, plan: Plan, directory: Path | None = None, making: Making | None = None

@@ -12,6 +12,7 @@ from harness.cli import (
     bench_command,
     build_command,
     care,
+    compare_command,
     guest_command,
     ltp_command,
     nightly_command,
@@ -21,7 +22,7 @@ from harness.cli import (
     stability_command,
 )
 from harness.cli.common import say
-from harness.cli.once import Command
+from harness.cli.once import Command, CommandWithProgram
 
 app = typer.Typer(
     name="harness", no_args_is_help=True, pretty_exceptions_enable=False,
@@ -33,6 +34,7 @@ app.command(cls=Command)(build_command.build)
 app.command(cls=Command)(bases_command.bases)
 app.command(cls=Command)(guest_command.boot)
 app.command(cls=Command)(guest_command.run)
+app.command(cls=CommandWithProgram)(compare_command.compare)
 app.command(cls=Command)(bench_command.bench)
 app.command(cls=Command)(report_command.report)
 app.command(cls=Command)(ltp_command.ltp)

@@ -116,14 +116,15 @@ def bench(
         plan = lab.recorded_plan(resume)
     else:
         plan = lab.plan(
-            profile, variants=variants, accel=accel, smp=smp, memory=memory, append=append or "",
+            profile, variants=variants, accel=accel, smp=smp, memory=memory,
+            append=append or "", try_kvm=not dry_run,
             overrides=Overrides(
                 threads=threads, boots=boots, repeat=repeat, seconds=duration, rounds=rounds,
                 control=control, workloads=workload,
             ),
         )
     if dry_run:
-        _preview(lab, plan, resume)
+        preview(lab, plan, resume)
         return
     done = lab.measure(plan, out, making) if resume is None else lab.resume(resume, making)
     if done.resumed_for_nothing:
@@ -151,12 +152,13 @@ def _only_with_resume(context: typer.Context) -> None:
             )
 
 
-def _preview(lab: Lab, plan: Plan, resumed: Path | None) -> None:
+def preview(lab: Lab, plan: Plan, resumed: Path | None) -> None:
+    """What would be built and measured, and how long it takes; for --dry-run."""
     from harness.kernel.build import forecast  # noqa: PLC0415
-    from harness.measure import plan_words  # noqa: PLC0415
+    from harness.measure import plan_words, workloads  # noqa: PLC0415
 
     if first := forecast.words(lab.on_base(plan.base).forecast(plan.variants)):
         common.say(first)
     if resumed is not None:
         common.say(f"{len(lab.boots_left(resumed))} of {len(plan.boots)} boots are left")
-    common.say("\n".join(plan_words.describe(plan)))
+    common.say("\n".join(plan_words.describe(plan, workloads.of(lab.project))))

@@ -106,11 +106,15 @@ Setup = Lab
 
 
 def setup(
-    *, quiet: bool, verbose: bool, workspace: Path | None, base: str | None = None
+    *, quiet: bool, verbose: bool, workspace: Path | None, base: str | None = None,
+    project: Project | None = None,
 ) -> Lab:
-    """The laboratory that a command works in; ``base`` replaces the default base."""
+    """The laboratory that a command works in; ``base`` replaces the default base.
+
+    ``project`` is used instead of the one around the working directory.
+    """
     progress = Progress(-1 if quiet else 1 if verbose else 0)
-    return Lab(workspace=workspace, progress=progress).on_base(base)
+    return Lab(project, workspace=workspace, progress=progress).on_base(base)
 
 
 def print_json(value: Any) -> None:

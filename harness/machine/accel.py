@@ -89,6 +89,11 @@ def _require_icount(binary: str, smp: int) -> None:
         )
 
 
+def kvm_can_be_tried() -> bool:
+    """Whether there is a /dev/kvm that this process may open; it proves nothing yet."""
+    return os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
 def prove_kvm(workspace: Workspace, binary: str, kernel: Path | None) -> tuple[bool, str]:
     """Whether KVM runs a guest here, and the reason; remembered per boot of the host."""
     if not Path("/dev/kvm").exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from harness.core import moments
 from harness.core.errors import HarnessError, UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
+from harness.image.programs import compile_static
 from harness.image.rootfs import Image
 from harness.kernel.build.builds import Build
 from harness.machine import accel as accels
@@ -21,6 +23,8 @@ from harness.machine.session import Session
 from harness.measure import workloads
 from harness.measure.hoststate import describe_harness, describe_host
 from harness.measure.runner import Bench, Runner, finished_boots
+from harness.measure.workloads.declared import Declared
+from harness.measure.workloads.workload import Workload
 from harness.project.config import Project
 from harness.records.hosts import Emulator
 from harness.records.plans import Plan, PlannedBoot
@@ -100,7 +104,9 @@ def measure(lab: Supplier, plan: Plan, directory: Path, making: Making) -> Measu
         run = Run(
             run=directory.name, started=moments.now(), host=describe_host(), plan=plan,
             harness=describe_harness(lab.project.root),
-            workloads={name: workloads.get(name).record() for name in _workloads(plan)},
+            workloads={
+                name: one.record() for name, one in _workloads(lab, plan).items()
+            },
         )
         # First of all: an unwritable place must not cost a build.
         return _conduct(lab, plan, RunWriter(directory, run), making)
@@ -136,8 +142,14 @@ def _alone(lab: Supplier) -> AbstractContextManager[None]:
     return lab.workspace.sole("bench", "a bench runs")
 
 
-def _workloads(plan: Plan) -> list[str]:
-    return list(dict.fromkeys(cell.workload for cell in plan.cells))
+def _workloads(lab: Supplier, plan: Plan) -> dict[str, Workload]:
+    """Those of a plan; raises :class:`UserError` where a file of one is missing."""
+    known = workloads.of(lab.project)
+    found = {cell.workload: workloads.get(cell.workload, known) for cell in plan.cells}
+    for one in found.values():
+        if isinstance(one, Declared):
+            one.check()
+    return found
 
 
 def _conduct(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> MeasuredRun:
@@ -155,6 +167,10 @@ def _conduct(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> Me
 
 
 def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
+    known = _workloads(lab, plan)
+    for one in known.values():  # first of all: a typing error must not cost a build
+        if isinstance(one, Declared) and one.source:
+            compile_static(lab.workspace, one.source)
     builds = {
         name: lab.build(name, source=making.source, mirror=making.mirror, jobs=making.jobs)
         for name in plan.variants
@@ -176,7 +192,10 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
         )
 
     names: dict[str, AccelName] = {asked: accel.name for asked, accel in chosen.items()}
-    runner = Runner(Bench(plan, programs, names, open_session, lab.progress), writer)
+    runner = Runner(Bench(
+        plan, known, programs, partial(compile_static, lab.workspace), names, open_session,
+        lab.progress,
+    ), writer)
     runner.run()
     return runner.crashes
 

@@ -10,6 +10,7 @@ from harness.core.errors import UserError
 from harness.machine import accel as accels
 from harness.measure import workloads
 from harness.measure.schedule import schedule
+from harness.measure.workloads import Catalogue
 from harness.measure.workloads.workload import Settings, Workload
 from harness.project.config import Profile, Project, WorkloadPlan, nearest
 from harness.records.plans import Block, Cell, Pair, Plan, Thp
@@ -53,6 +54,8 @@ class Where:
     memory: str
     cmdline: str = ""
     machine: str = "guest"
+    tells_time: bool = False
+    """Whether its clock says what a change costs, as KVM's does and an emulator's does not."""
 
 
 def make_plan(
@@ -63,7 +66,9 @@ def make_plan(
     """A plan from a profile of harness.toml.
 
     ``accel`` may name several, comma-separated; None takes what the profile says of
-    each workload, else ``auto``. ``comparisons`` replaces those that harness.toml declares.
+    each workload, else the clock that can tell: what has a cost is counted, and timed as well
+    where the machine's time means anything; what is exact is read under whatever is fastest
+    (``auto``). ``comparisons`` replaces those that harness.toml declares.
     Raises :class:`UserError` for an unknown name, a parameter out of range, an option that
     nothing in the plan takes, and a variant that would be compared with nothing.
     """
@@ -73,7 +78,7 @@ def make_plan(
     sizes.parse(where.memory, "--memory", least=LEAST_MEMORY)
     pairs = declared(project, variants) if comparisons is None else list(comparisons)
     chosen = project.profile(profile)
-    cells = _cells(chosen, overrides, accel)
+    cells = _cells(workloads.of(project), chosen, overrides, accel, where.tells_time)
     blocks = [
         _block(name, chosen, overrides, len(variants))
         # What measures time first: counting does not mind when it is done.
@@ -125,18 +130,20 @@ def parse_accels(text: str) -> list[str]:
     return names
 
 
-def _cells(profile: Profile, overrides: Overrides, accel: str | None) -> list[Cell]:
+def _cells(
+    known: Catalogue, profile: Profile, overrides: Overrides, accel: str | None, tells_time: bool
+) -> list[Cell]:
     only = overrides.workloads
     for name in only or ():
-        workloads.get(name)
+        workloads.get(name, known)
     wanted = [w for w in profile.workloads if only is None or w.name in only]
     planned = {w.name for w in wanted}
     wanted += [WorkloadPlan(name=name, repeat=1) for name in only or () if name not in planned]
-    _check_taken(overrides, [workloads.get(w.name) for w in wanted])
+    _check_taken(overrides, known, [workloads.get(w.name, known) for w in wanted])
     cells = [
         cell for w in wanted
-        for clock in parse_accels((w.accel or "auto") if accel is None else accel)
-        for cell in _cells_of(w, overrides, clock)
+        for clock in _clocks(known[w.name], w.accel if accel is None else accel, tells_time)
+        for cell in _cells_of(w, known[w.name], overrides, clock)
     ]
     if not cells:
         raise UserError("the plan holds no workload")
@@ -148,12 +155,23 @@ def _cells(profile: Profile, overrides: Overrides, accel: str | None) -> list[Ce
     return _telling(cells)
 
 
-def _check_taken(overrides: Overrides, wanted: Sequence[Workload]) -> None:
+def _clocks(workload: Workload, asked: str, tells_time: bool) -> list[str]:
+    """The accels under which a workload is measured; ``asked`` may be empty."""
+    if asked:
+        return parse_accels(asked)
+    if any(metric.kind == "cost" for metric in workload.record().metrics):
+        return ["auto", "icount"] if tells_time else ["icount"]
+    return ["auto"]
+
+
+def _check_taken(
+    overrides: Overrides, known: Catalogue, wanted: Sequence[Workload]
+) -> None:
     """Each option that sets a parameter is taken by a workload of the plan."""
     for key, (option, _) in overrides.flags().items():
         if not any(key in workload.flags for workload in wanted):
             names = " and ".join(workload.name for workload in wanted)
-            takers = [name for name, known in workloads.ALL.items() if key in known.flags]
+            takers = [name for name, other in known.items() if key in other.flags]
             raise UserError(
                 f"{option} is given, but {names} "
                 f"{'takes' if len(wanted) == 1 else 'take'} no {key}",
@@ -161,18 +179,20 @@ def _check_taken(overrides: Overrides, wanted: Sequence[Workload]) -> None:
             )
 
 
-def _cells_of(wanted: WorkloadPlan, overrides: Overrides, clock: str) -> Iterator[Cell]:
-    workload = workloads.get(wanted.name)
+def _cells_of(
+    wanted: WorkloadPlan, workload: Workload, overrides: Overrides, clock: str
+) -> Iterator[Cell]:
     repeat = wanted.repeat if overrides.repeat is None else overrides.repeat
-    for params in workload.cells(_settings(wanted, overrides, clock)):
+    for params in workload.cells(_settings(wanted, workload, overrides, clock)):
         yield Cell(
             workload=wanted.name, params=params, repeat=repeat, accel=clock,
             label=workload.label(params), thp=overrides.thp or wanted.thp or workload.thp,
         )
 
 
-def _settings(wanted: WorkloadPlan, overrides: Overrides, accel: str) -> Settings:
-    workload = workloads.get(wanted.name)
+def _settings(
+    wanted: WorkloadPlan, workload: Workload, overrides: Overrides, accel: str
+) -> Settings:
     flags = overrides.flags().items()
     changed = {**wanted.params, **{k: value for k, (_, value) in flags if k in workload.flags}}
     # Time means nothing where instructions are counted: a fixed amount of work does.

@@ -15,6 +15,7 @@ from harness.machine import bootrecords
 from harness.machine.session import Session
 from harness.measure import preamble, thp, workloads
 from harness.measure.hoststate import HostWatch, spare_cpus
+from harness.measure.workloads import Catalogue
 from harness.measure.workloads.workload import Context, Measurement
 from harness.records.boots import BootRecord, Unfinished
 from harness.records.events import Crash
@@ -31,8 +32,11 @@ class Bench:
     """Everything a run needs, made before it starts."""
 
     plan: Plan
+    workloads: Catalogue
     programs: Path
     """Directory of the compiled guest programs."""
+    compile: Callable[[Path], Path]
+    """A C source of the user's made a program."""
     accels: Mapping[str, AccelName]
     """What the plan asks for, to what it became on this machine."""
     open_session: Callable[[PlannedBoot, Path], Session]
@@ -67,7 +71,9 @@ class Runner:
                 self._boot(boot, task)
 
     def _estimate(self, boot: PlannedBoot) -> float:
-        return estimate(self.bench.plan, boot, self.bench.accels[boot.accel])
+        return estimate(
+            self.bench.plan, boot, self.bench.accels[boot.accel], self.bench.workloads
+        )
 
     def _boot(self, boot: PlannedBoot, task: Task) -> None:
         folder = self.writer.directory / "boots" / boot.folder
@@ -141,9 +147,12 @@ class Runner:
             raw.mkdir(parents=True, exist_ok=True)
             (raw / f"{name}.txt").write_text(text)
 
-        context = Context(self.bench.programs, cell.repeat, keep, self.bench.progress.warn)
+        context = Context(
+            self.bench.programs, cell.repeat, keep, self.bench.compile, self.bench.progress.warn
+        )
         start = time.monotonic()
-        found = list(workloads.get(cell.workload).measure(session, cell.params, context))
+        workload = self.bench.workloads[cell.workload]
+        found = list(workload.measure(session, cell.params, context))
         session.check()
         self.writer.samples([self._sample(boot, cell, one) for one in found])
         took = time.monotonic() - start
@@ -173,11 +182,13 @@ def finished_boots(boots: list[BootRecord]) -> set[int]:
     return {b.boot for b in boots if b.status in ("ok", "crashed")}
 
 
-def estimate(plan: Plan, boot: PlannedBoot, accel: str) -> float:
+def estimate(
+    plan: Plan, boot: PlannedBoot, accel: str, known: Catalogue = workloads.ALL
+) -> float:
     """Host seconds that a boot takes, about; ``accel``: what the one asked for is here."""
     cells = [plan.cells[at] for at in boot.cells]
     return BOOT_ESTIMATE_S[accel] + sum(
-        workloads.get(cell.workload).seconds(cell.params, cell.repeat, accel) for cell in cells
+        known[cell.workload].seconds(cell.params, cell.repeat, accel) for cell in cells
     )
 
 

@@ -6,6 +6,8 @@ profiles holds here too; its kernels and comparisons do not.
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from harness.project import config as configs
 from harness.project.bases import CommitBase
 from harness.project.config import Config, Project
 from harness.project.tables import ComparisonTable, Defaults, SeriesTable, Variant
+from harness.project.workload_tables import WorkloadTable
 
 BASE, TIP = "base", "tip"
 """The two kernels of a comparison, in plans, records and reports."""
@@ -23,7 +26,7 @@ USUAL_CONFIG = ("guest", "mm", "lean")
 
 
 def of_commits(
-    tree: Path, base: str, tip: str, *, fragments: Sequence[str] = (), layouts: int = 1,
+    tree: Path, base: str, tip: str, *, fragments: Sequence[str] = (),
 ) -> Project:
     """Commits ``base`` and ``tip`` of a git tree; an empty ``tip`` is its work tree as it lies.
 
@@ -95,3 +98,25 @@ def _fragments(given: Sequence[str]) -> list[str]:
         else:
             found.append(name)
     return found
+
+
+def with_program(
+    project: Project, argv: Sequence[str], seconds: float | None = None
+) -> tuple[Project, str]:
+    """The project with a workload made of a command line, and that workload's name.
+
+    A program that is a file of this host is copied into the guest; any other is the guest's own.
+    ``seconds`` is how long a run may take on a fast machine.
+    """
+    program = Path(argv[0]).expanduser()
+    words, push = list(argv), []
+    if program.is_file() and ("/" in argv[0] or not program.is_absolute()):
+        push, words[0] = [str(program.absolute())], f"./{program.name}"
+    name = re.sub(r"[^\w.+-]+", "-", program.name).strip("-.+") or "program"
+    table = WorkloadTable(
+        run=shlex.join(words).replace("{", "{{").replace("}", "}}"), title=shlex.join(argv),
+        parse="number", push=push,
+        seconds=WorkloadTable.model_fields["seconds"].default if seconds is None else seconds,
+    )
+    workloads = {**project.config.workloads, name: table}
+    return Project(project.root, project.config.model_copy(update={"workloads": workloads})), name

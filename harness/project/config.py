@@ -31,6 +31,7 @@ from harness.project.tables import (
     Variant,
     WorkloadPlan,
 )
+from harness.project.workload_tables import WorkloadTable
 from harness.records.plans import Pair, Published
 
 __all__ = [
@@ -54,6 +55,8 @@ class Config(Strict):
     families: dict[str, Family] = Field(default_factory=dict)
     comparisons: list[ComparisonTable] = Field(default_factory=list)
     profiles: dict[str, Profile] = Field(default_factory=dict)
+    workloads: dict[str, WorkloadTable] = Field(default_factory=dict)
+    """Programs to be measured, described by data."""
     published: list[Published] = Field(default_factory=list)
     suites: dict[str, SuiteTable] = Field(default_factory=dict)
     nightly: Nightly = Field(default_factory=Nightly)

@@ -55,6 +55,8 @@ class Context:
     """How often to repeat inside this boot."""
     keep: Callable[[str, str], None]
     """Keeps raw output: file name, text."""
+    compile: Callable[[Path], Path]
+    """A C source made a statically linked program of the same name without ``.c``."""
     warn: Callable[[str], None] = lambda _: None
     """Says what the user must know at once: this machine cannot do the cell."""
 
