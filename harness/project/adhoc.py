@@ -110,7 +110,9 @@ def with_program(
     """
     program = Path(argv[0]).expanduser()
     words, push = list(argv), []
-    if program.is_file() and ("/" in argv[0] or not program.is_absolute()):
+    if argv[0].startswith(("./", "../", "~")) and not program.is_file():
+        raise UserError(f"there is no program {argv[0]}", hint="build it first")
+    if program.is_file():
         push, words[0] = [str(program.absolute())], f"./{program.name}"
     name = re.sub(r"[^\w.+-]+", "-", program.name).strip("-.+") or "program"
     table = WorkloadTable(

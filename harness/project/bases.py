@@ -36,6 +36,11 @@ class BaseTable(Strict):
         raise NotImplementedError
 
     @property
+    def lineage(self) -> str:
+        """What its variants may be compared with beside each other: a tree. Empty: nothing else."""
+        return ""
+
+    @property
     def pinned(self) -> bool:
         """Whether harness.toml says what its content must be."""
         raise NotImplementedError
@@ -184,6 +189,11 @@ class CommitBase(BaseTable):
     def place(self) -> str:
         """Revision and tree."""
         return f"{self.commit or 'the work tree'} of {self.path}"
+
+    @property
+    def lineage(self) -> str:
+        """The tree: commits of it may be compared."""
+        return self.path
 
     @property
     def pinned(self) -> bool:

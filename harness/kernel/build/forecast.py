@@ -32,11 +32,14 @@ def forecast(workspace: Workspace, project: Project, variants: Iterable[str]) ->
     Raises :class:`UserError` for an unknown variant.
     """
     whole = whole_build_seconds(workspace)
-    found = []
+    found: list[Forecast] = []
+    slots: set[str] = set()
     for variant in dict.fromkeys(variants):
         plan = plan_build(workspace, project, variant, fetch=False)
         if plan.cached is None:
-            again = (workspace.root / plan.slot / "obj" / "vmlinux").exists()
+            there = (workspace.root / plan.slot / "src" / ".obj" / "vmlinux").exists()
+            again = there or plan.slot in slots
+            slots.add(plan.slot)
             found.append(Forecast(variant, whole * (AGAIN_SHARE if again else 1.0)))
     return found
 
