@@ -109,6 +109,44 @@ class Lab:
 
         return build_programs(self.workspace, self.project, self.progress)
 
+    def base_commit(self, series: str, tree: Path) -> str:
+        """The commit that a series names as its base, if the git tree has it; empty otherwise.
+
+        A series of a mail archive is fetched for it. Raises :class:`UserError` for one that is
+        missing or not whole.
+        """
+        from harness.kernel.series.patchlist import base_commit, get_series  # noqa: PLC0415
+        from harness.kernel.source import commits  # noqa: PLC0415
+
+        found = get_series(self.workspace, self.project, series, self.progress, fetch=True)
+        named = base_commit(found.directory) if found else ""
+        if not named:
+            return ""
+        try:
+            return commits.find_commit(commits.open_repository(tree), named).ident
+        except UserError:
+            self.progress.warn(
+                f"the series names the base-commit {named[:12]}, which {tree} does not have"
+            )
+            return ""
+
+    def check_series(self, variant: str) -> None:
+        """That a variant's patches apply to its base, before anything is compiled.
+
+        Raises :class:`UserError` that names patch, file and hunk.
+        """
+        from harness.kernel.build.recipe import plan_build  # noqa: PLC0415
+        from harness.kernel.series.patches import apply  # noqa: PLC0415
+        from harness.kernel.source.sources import held  # noqa: PLC0415
+
+        with held(self.workspace, self.project, self.project.base_name(variant)):
+            plan = plan_build(
+                self.workspace, self.project, variant, fetch=True, progress=self.progress
+            )
+            if plan.series and plan.source:
+                with tempfile.TemporaryDirectory(dir=self.workspace.dir("tmp")) as scratch:
+                    apply(plan.series, plan.source.path, Path(scratch), self.progress)
+
     def forecast(self, variants: Sequence[str]) -> list[Forecast]:
         """The kernels of variants that are not built yet, and about how long each takes."""
         from harness.kernel.build.forecast import forecast  # noqa: PLC0415

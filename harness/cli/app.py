@@ -20,6 +20,7 @@ from harness.cli import (
     reproduce_command,
     series_command,
     stability_command,
+    try_command,
 )
 from harness.cli.common import say
 from harness.cli.once import Command, CommandWithProgram
@@ -35,6 +36,7 @@ app.command(cls=Command)(bases_command.bases)
 app.command(cls=Command)(guest_command.boot)
 app.command(cls=Command)(guest_command.run)
 app.command(cls=CommandWithProgram)(compare_command.compare)
+app.command("try", cls=Command)(try_command.try_series)
 app.command(cls=Command)(bench_command.bench)
 app.command(cls=Command)(report_command.report)
 app.command(cls=Command)(ltp_command.ltp)
