@@ -13,7 +13,7 @@ from harness.core import digest
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
-from harness.kernel.build import kbuild, metadata, reproducer
+from harness.kernel.build import kbuild, metadata, neighbour, reproducer
 from harness.kernel.build.metadata import METADATA_FILE
 from harness.kernel.build.recipe import RECIPE, BuildPlan, plan_build
 from harness.kernel.build.worktree import WorkTree
@@ -23,7 +23,7 @@ from harness.project.config import Project
 from harness.records.kernels import Kernel
 
 __all__ = ["Build", "BuildPlan", "build_variant", "plan_build"]
-DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on debian-6.1
+DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on a lean 6.1
 FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
 ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
              "System.map": "System.map", "config": ".config"}
@@ -100,7 +100,7 @@ def build_variant(
         return Build.load(plan.cached, variant)
     kbuild.check_tools(plan.requested)
     slot = workspace.root / plan.slot
-    with workspace.lock(plan.slot.replace("/", "-"), on_wait=lambda: progress.say(
+    with workspace.lock(neighbour.lock_name(plan.slot), on_wait=lambda: progress.say(
         f"{variant}: another harness is building in {slot}; waiting for it"
     )):
         published = workspace.published("builds", plan.key)
@@ -136,9 +136,11 @@ def _make(
                          plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler))
     memo = f"steps-{plan.slot.replace('/', '-')}"
     seen = int(workspace.read_state(memo).get("steps", 0))
-    expected = (seen or DEFAULT_STEPS) if fresh or force else None
     with tree.make_runs():
         config = make.configure(plan.requested, plan.optional, _config_stamp(plan), progress)
+        if fresh and not force:
+            fresh = not neighbour.adopt(workspace, tree, progress)
+        expected = (seen or DEFAULT_STEPS) if fresh or force else None
         steps = make.compile(expected, f"building {plan.variant}", progress)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})

@@ -237,7 +237,7 @@ def test_source_is_found_again_without_network(
     repository: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
     project = Project(tmp_path, parse({
-        "mirror": repository.url, "variants": {},
+        "settings": {"mirror": repository.url}, "variants": {},
         "defaults": {"base": "b"},
         "bases": {"b": {"kind": "debian", "suite": "bookworm", "package": PACKAGE}},
     }, "test"))
@@ -262,7 +262,7 @@ def test_refresh_takes_what_the_mirror_has_now(
     repository: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
     project = Project(tmp_path, parse({
-        "mirror": repository.url, "variants": {}, "defaults": {"base": "b"},
+        "settings": {"mirror": repository.url}, "variants": {}, "defaults": {"base": "b"},
         "bases": {"b": {"kind": "debian", "suite": "bookworm", "package": PACKAGE}},
     }, "test"))
     wanted = Wanted(keyring=repository.keyring)
