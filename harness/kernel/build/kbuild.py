@@ -65,7 +65,8 @@ def first_line(argv: list[str]) -> str:
 class Wrapper:
     """A ``gcc`` that comes first on the PATH and takes another C standard for granted.
 
-    No variable of make reaches the places of old trees that set their own flags. A standard that is named later on the command line wins.
+    No variable of make reaches the places of old trees that set their own flags. A standard
+    that is named later on the command line wins.
     """
 
     text: str = ""
@@ -120,9 +121,10 @@ class Kbuild:
     def environment(self) -> dict[str, str]:
         """A clean environment: an inherited MAKEFLAGS, ARCH or KCFLAGS would be an unseen input."""
         kept = ("HOME", "TMPDIR")
-        path = self.wrapper.install((self.obj / WRAPPER).parent) + os.environ.get("PATH", os.defpath)
+        ahead = self.wrapper.install((self.obj / WRAPPER).parent)
         return {
-            **{key: os.environ[key] for key in kept if key in os.environ}, "PATH": path,
+            **{key: os.environ[key] for key in kept if key in os.environ},
+            "PATH": ahead + os.environ.get("PATH", os.defpath),
             "LC_ALL": "C",
             "CCACHE_DIR": str(self.ccache_dir), "CCACHE_NOHASHDIR": "true",
             "CCACHE_BASEDIR": str(self.src.parent), "CCACHE_COMPILERCHECK": "content",
