@@ -159,7 +159,7 @@ def apply(series: Series, tree: Path, scratch: Path, progress: Progress) -> dict
     patch, file and hunk when a patch does not apply exactly; only line offsets
     are allowed.
     """
-    git = need("git", package="git")
+    git = need("git")
     names = series.files
     for name in sorted(names):
         original = tree / name
