@@ -33,16 +33,18 @@ Tree = Annotated[
 
 
 def _named(env: Setup, variant: str) -> str:
-    """The variant asked for, or the first of the default ones that has a series."""
+    """The variant asked for, or the first with a series: of the default ones, of the base's."""
     if variant:
         return variant
-    names = env.project.config.defaults.variants
-    found = next((name for name in names if env.project.series_name(name)), "")
+    project = env.project
+    base = project.config.defaults.base
+    names = [
+        *project.config.defaults.variants,
+        *(name for name in project.config.variants if project.base_name(name) == base),
+    ]
+    found = next((name for name in names if project.series_name(name)), "")
     if not found:
-        raise UserError(
-            f"none of the default variants ({', '.join(names)}) has a series",
-            hint="name one with --variant",
-        )
+        raise UserError(f"no variant on base {base} has a series", hint="name one with --variant")
     return found
 
 
