@@ -71,12 +71,12 @@ def cache(
 
     Example: harness cache prune
     """
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
-    root = env.workspace.root
+    cache_dir = Workspace(workspace)
+    root = cache_dir.root
     if action not in ("show", "prune", "clear"):
         raise UserError(f"unknown action '{action}'", hint="known: show, prune, clear")
     if action != "show":
-        with env.workspace.sole("bench", "a bench runs"):
+        with cache_dir.sole("bench", "a bench runs"):
             for part in PRUNED if action == "prune" else PARTS:
                 shutil.rmtree(root / part, ignore_errors=True)
             _drop_half_made(root)
