@@ -109,7 +109,7 @@ def _build(
         progress.detail(note)
     if plan.cached and not force:
         progress.detail(f"{variant}: found {plan.cached}")
-        return Build.load(plan.cached, variant)
+        return _found(plan.cached, plan)
     kbuild.check_tools(plan.requested)
     slot = workspace.root / plan.slot
     with workspace.lock(neighbour.lock_name(plan.slot), on_wait=lambda: progress.say(
@@ -117,11 +117,17 @@ def _build(
     )):
         published = workspace.published("builds", plan.key)
         if published and not force:
-            return Build.load(published, variant)
+            return _found(published, plan)
         return _make(
             workspace, project, plan, jobs=jobs or os.cpu_count() or 1, force=force,
             progress=progress,
         )
+
+
+def _found(directory: Path, plan: BuildPlan) -> Build:
+    """A published build as this plan names it: the same kernel may have been made for another."""
+    names = {"variant": plan.variant, "base": plan.base, "lineage": plan.lineage}
+    return Build(directory, metadata.read(directory).model_copy(update=names))
 
 
 def _make(
@@ -168,7 +174,7 @@ def _make(
         shutil.copyfile(log, staging / "build.log")
         (staging / METADATA_FILE).write_text(kernel.model_dump_json(indent=1) + "\n")
         reproducer.write(staging, plan.series, source, make)
-    return Build.load(workspace.root / "builds" / plan.key, plan.variant)
+    return _found(workspace.root / "builds" / plan.key, plan)
 
 
 def _check_config(plan: BuildPlan, final: Mapping[str, str], progress: Progress) -> None:

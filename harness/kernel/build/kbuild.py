@@ -25,10 +25,8 @@ WRAPPER = ".wrapper/gcc"
 CONFIG_LIMIT, BUILD_LIMIT = 1800.0, 6 * 3600.0  # seconds: a make that hangs must not hang us
 FULL_DISK = 32 * 2**20  # bytes free below which a failure is put down to the disk
 STEP = re.compile(r"^  (?:HOSTCC|CC|AS|LD|AR|GEN|HOSTLD|OBJCOPY|UPD|CALL)\b\S*\s+(.*)")
-TOOLS = {"gcc": "gcc", "ld": "binutils", "make": "make", "flex": "flex", "bison": "bison",
-         "bc": "bc", "perl": "perl"}
-COMPRESSORS = {"KERNEL_LZ4": ("lz4", "lz4"), "KERNEL_XZ": ("xz", "xz-utils"),
-               "KERNEL_ZSTD": ("zstd", "zstd"), "KERNEL_LZO": ("lzop", "lzop")}
+COMPILING = ("gcc", "ld", "make", "flex", "bison", "bc", "perl")
+COMPRESSORS = {"KERNEL_LZ4": "lz4", "KERNEL_XZ": "xz", "KERNEL_ZSTD": "zstd", "KERNEL_LZO": "lzop"}
 
 
 def check_tools(requested: Mapping[str, str]) -> None:
@@ -36,16 +34,16 @@ def check_tools(requested: Mapping[str, str]) -> None:
 
     Without a look beforehand the compressor would be missed at the very end.
     """
-    for program, package in TOOLS.items():
-        need(program, package=package)
-    for symbol, (program, package) in COMPRESSORS.items():
+    for program in COMPILING:
+        need(program)
+    for symbol, program in COMPRESSORS.items():
         if requested.get(symbol) == "y":
-            need(program, package=package)
+            need(program)
 
 
 def compiler_version() -> str:
     """The first lines of gcc's and ld's --version: both shape the kernel."""
-    check = [[need("gcc", package="gcc"), "--version"], [need("ld", package="binutils"), "-v"]]
+    check = [[need("gcc"), "--version"], [need("ld"), "-v"]]
     return ", ".join(first_line(argv) for argv in check)
 
 
@@ -65,8 +63,8 @@ def first_line(argv: list[str]) -> str:
 class Wrapper:
     """A ``gcc`` that comes first on the PATH and takes another C standard for granted.
 
-    No variable of make reaches the places of old trees that set their own flags. A standard that
-    is named later on the command line wins.
+    No variable of make reaches the places of old trees that set their own flags. A standard
+    that is named later on the command line wins.
     """
 
     text: str = ""
@@ -76,7 +74,7 @@ class Wrapper:
         """None for no language. ``compiler`` in the text makes ccache see an update of gcc."""
         if not language:
             return Wrapper()
-        gcc = need("gcc", package="gcc")
+        gcc = need("gcc")
         return Wrapper(f'#!/bin/sh\n# {compiler}\nexec {gcc} -std={language} "$@"\n')
 
     def install(self, folder: Path) -> str:
@@ -121,10 +119,10 @@ class Kbuild:
     def environment(self) -> dict[str, str]:
         """A clean environment: an inherited MAKEFLAGS, ARCH or KCFLAGS would be an unseen input."""
         kept = ("HOME", "TMPDIR")
-        ours = self.wrapper.install((self.obj / WRAPPER).parent)
-        path = ours + os.environ.get("PATH", os.defpath)
+        ahead = self.wrapper.install((self.obj / WRAPPER).parent)
         return {
-            **{key: os.environ[key] for key in kept if key in os.environ}, "PATH": path,
+            **{key: os.environ[key] for key in kept if key in os.environ},
+            "PATH": ahead + os.environ.get("PATH", os.defpath),
             "LC_ALL": "C",
             "CCACHE_DIR": str(self.ccache_dir), "CCACHE_NOHASHDIR": "true",
             "CCACHE_BASEDIR": str(self.src.parent), "CCACHE_COMPILERCHECK": "content",
