@@ -99,7 +99,7 @@ def measure(lab: Supplier, plan: Plan, directory: Path, making: Making) -> Measu
     with _alone(lab):
         run = Run(
             run=directory.name, started=moments.now(), host=describe_host(), plan=plan,
-            harness=describe_harness(lab.project.root),
+            harness=describe_harness(),
             workloads={name: workloads.get(name).record() for name in _workloads(plan)},
         )
         # First of all: an unwritable place must not cost a build.
