@@ -137,13 +137,14 @@ class Lab:
         """
         from harness.kernel.build.recipe import plan_build  # noqa: PLC0415
         from harness.kernel.series.patches import apply  # noqa: PLC0415
-        from harness.kernel.source.sources import held  # noqa: PLC0415
+        from harness.kernel.source.sources import held, lay_out  # noqa: PLC0415
 
         with held(self.workspace, self.project, self.project.base_name(variant)):
             plan = plan_build(
                 self.workspace, self.project, variant, fetch=True, progress=self.progress
             )
             if plan.series and plan.source:
+                lay_out(self.workspace, plan.source, self.progress)
                 with tempfile.TemporaryDirectory(dir=self.workspace.dir("tmp")) as scratch:
                     apply(plan.series, plan.source.path, Path(scratch), self.progress)
 

@@ -133,10 +133,13 @@ def bench(
         )
         return
     report_command.show(lab, [done.directory], done.directory, as_json)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    lab.progress.detail(f"peak memory of the harness: {peak:.0f} MiB (aim <= 300 MiB)")
+    lab.progress.detail(f"peak memory of the harness: {_peak_mib():.0f} MiB (aim <= 300 MiB)")
     if done.crashes:
         raise typer.Exit(EXIT_GUEST_CRASH)
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _only_with_resume(context: typer.Context) -> None:

@@ -87,7 +87,7 @@ def _open(env: Setup, request: Request) -> tuple[VerdictWriter, list[Verdict]]:
         if (run.suite, run.seed) != (request.suite, request.seed):
             raise UserError(f"{request.directory} is a run of {run.suite} with seed {run.seed}")
     run.seconds, run.host = request.seconds, describe_host().model_dump()
-    run.harness = describe_harness(env.project.root).model_dump()
+    run.harness = describe_harness().model_dump()
     run.smp = request.smp or env.project.config.guest.smp
     tree = request.ltp.tree if request.ltp else None
     run.guest = {"memory": request.memory, "append": request.append,

@@ -20,13 +20,13 @@ from harness.core.deadline import Deadline
 from harness.core.errors import BootStalled, HarnessError, InfrastructureError
 from harness.core.proc import bound_to_us, tail
 from harness.machine import qemu, stall
-from harness.machine.console import Console
-from harness.machine.qmp import Monitor
 from harness.machine.session import COMMAND_SECONDS, Result, Sink
 from harness.records.events import Event, FalseStart
 from harness.records.record import AccelName
 
 if TYPE_CHECKING:
+    from harness.machine.console import Console
+    from harness.machine.qmp import Monitor
     from harness.machine.ssh import RemoteProcess, SshLink
 
 READY = r"pte-harness: (ready|failed: .*)"
@@ -155,8 +155,11 @@ class Guest:
             )
         for end in self._sockets:
             end.close()
+        # These imports take half a second, which the guest boots through.
+        from harness.machine.console import Console  # noqa: PLC0415
+        from harness.machine.qmp import Monitor  # noqa: PLC0415
+
         self._console = Console(console, self.log)
-        # Importing paramiko takes a quarter of a second: now, while the guest boots.
         _ = self.link
         self._monitor = Monitor(qmp)
         try:
@@ -200,7 +203,7 @@ class Guest:
         if self._process is None:
             return
         with contextlib.suppress(HarnessError):
-            self.run("kill -USR1 1", seconds=5.0, check=False)
+            self.start("kill -USR1 1")  # nobody is left to answer
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self.scaled(5.0))
         self.kill()

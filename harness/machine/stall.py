@@ -11,11 +11,14 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core.errors import BootStalled, InfrastructureError
 from harness.core.proc import tail
-from harness.machine.qmp import Monitor
 from harness.records.events import FalseStart
+
+if TYPE_CHECKING:
+    from harness.machine.qmp import Monitor
 
 TRIES = 2
 QUIET_SHARE = 0.5  # of a boot's deadline that may pass without a line

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import harness
 from harness.core.proc import capture
+from harness.project.builtin import builtin_root
 from harness.records.hosts import HarnessVersion, Host, HostState
 
 SAMPLE_EVERY_S = 1.0
@@ -29,8 +30,9 @@ def describe_host() -> Host:
     )
 
 
-def describe_harness(root: Path) -> HarnessVersion:
-    """Version, and the git revision of the checkout with whether it was changed."""
+def describe_harness() -> HarnessVersion:
+    """Version, and the git revision of the harness's checkout with whether it was changed."""
+    root = builtin_root()
     if not (root / ".git").exists():
         return HarnessVersion(version=harness.__version__)
     git = ["git", "-C", str(root)]

@@ -103,7 +103,7 @@ def measure(lab: Supplier, plan: Plan, directory: Path, making: Making) -> Measu
     with _alone(lab):
         run = Run(
             run=directory.name, started=moments.now(), host=describe_host(), plan=plan,
-            harness=describe_harness(lab.project.root),
+            harness=describe_harness(),
             workloads={
                 name: one.record() for name, one in _workloads(lab, plan).items()
             },

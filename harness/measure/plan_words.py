@@ -31,13 +31,17 @@ def _block(plan: Plan, block: Block, known: Catalogue) -> list[str]:
     under = " under TCG" if block.accel == "auto" else ""
     lines = [
         f"accel {block.accel}, {plural(len(mine), 'boot')}: {order}",
-        f"about {minutes(plan, mine, known):.0f} minutes{under}; in each boot:",
+        f"{_long(minutes(plan, mine, known))}{under}; in each boot:",
     ]
     for cell in plan.cells:
         if cell.accel == block.accel:
             params = ", ".join(f"{key} {value}" for key, value in cell.params.items())
             lines.append(f"  {words(cell)}, {plural(cell.repeat, 'time')} ({params})")
     return lines
+
+
+def _long(of: float) -> str:
+    return f"about {plural(round(of), 'minute')}" if of >= 1 else "less than a minute"
 
 
 def _name(boot: PlannedBoot) -> str:

@@ -19,7 +19,7 @@ from harness.kernel.build.metadata import METADATA_FILE
 from harness.kernel.build.recipe import RECIPE, BuildPlan, plan_build
 from harness.kernel.build.worktree import WorkTree
 from harness.kernel.source.fetching import Wanted
-from harness.kernel.source.sources import Source, find_source, held
+from harness.kernel.source.sources import Source, find_source, held, lay_out
 from harness.project.config import Project
 from harness.records.kernels import Kernel
 
@@ -143,6 +143,7 @@ def _make(
     require_space(
         workspace.root, FRESH_SPACE if fresh else AGAIN_SPACE, f"the build of {plan.variant}"
     )
+    lay_out(workspace, source, progress)
     written = tree.update(source, plan.series, progress)
     progress.detail(f"{plan.variant}: {len(written)} files changed in {tree.src}")
     _check_unchanged(workspace, project, plan)

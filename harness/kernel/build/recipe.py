@@ -95,7 +95,7 @@ def plan_build(
         absent = False
     compiler = kbuild.compiler_version()
     compat = (
-        compats.choose(project.root, source.path, source.version, compiler) if source else Compat()
+        compats.choose(project.root, source.read, source.version, compiler) if source else Compat()
     )
     stack = patchlist.stack(project, variant, series, compat, patches)
     names = list(dict.fromkeys([*project.base(base).config, *config.config]))

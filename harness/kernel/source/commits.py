@@ -21,7 +21,7 @@ from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import need
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.kernel.source.fetching import check_kernel_tree
+from harness.kernel.source.fetching import makefile_version
 
 LAYOUT_LIMIT = 900.0  # seconds: 80,000 files on a slow disk
 EXECUTABLE, SYMLINK, SUBMODULE = "100755", "120000", "160000"
@@ -124,8 +124,8 @@ def snapshot(workspace: Workspace, repository: Repository, progress: Progress) -
     """
     if repository.top == repository.git_dir:
         raise UserError(f"{repository.top} is bare: it has no work tree", hint="name two commits")
-    place = workspace.dir("sources", f"commits-{repository.ident}")
-    objects, index = place / "objects", place / "snapshot-index"
+    ours = workspace.dir("sources", f"commits-{repository.ident}")
+    objects, index = ours / "objects", ours / f"snapshot-index-{os.getpid()}"
     objects.mkdir(exist_ok=True)
     mine = replace(repository, objects=objects)
     own_index = Path(repository.git(
@@ -137,6 +137,7 @@ def snapshot(workspace: Workspace, repository: Repository, progress: Progress) -
         words = ["-C", str(repository.top), "-c", "core.autocrlf=false"]
         _git([*words, "add", "-A"], index=index, objects=mine.environment(), timeout=LAYOUT_LIMIT)
         ident = _git([*words, "write-tree"], index=index, objects=mine.environment()).strip()
+    index.unlink(missing_ok=True)
     head = find_commit(repository, "HEAD")
     if ident == repository.git("rev-parse", f"{head.ident}^{{tree}}").strip():
         return replace(head, name="the work tree (nothing uncommitted)")
@@ -205,15 +206,31 @@ def files_of(commit: Commit) -> dict[str, str]:
     return found
 
 
-def lay_out(workspace: Workspace, commit: Commit, progress: Progress) -> tuple[Path, str]:
-    """A directory with the files of the commit, and the kernel's version.
+def place(workspace: Workspace, commit: Commit) -> Path:
+    """Where :func:`lay_out` puts a commit's files."""
+    return workspace.root / "sources" / f"commits-{commit.repository.ident}" / "tree"
+
+
+def kernel_version(commit: Commit) -> str:
+    """The version in its Makefile; raises :class:`UserError` when it is no kernel tree."""
+    version = makefile_version(file_of(commit, "Makefile"))
+    if not version:
+        raise UserError(
+            f"{commit.name} of {commit.repository.top} is not a kernel source tree",
+            hint="name a git tree of the kernel",
+        )
+    return version
+
+
+def lay_out(workspace: Workspace, commit: Commit, progress: Progress) -> Path:
+    """A directory with the files of the commit.
 
     The directory is the repository's and is rewritten for the next commit: the caller holds the
-    repository's lock (:func:`lock_name`) while it reads from it. Raises :class:`UserError` when
-    it is no kernel tree.
+    repository's lock (:func:`lock_name`) until it has read from it.
     """
-    place = workspace.dir("sources", f"commits-{commit.repository.ident}")
-    tree, index = place / "tree", place / "index"
+    tree = place(workspace, commit)
+    workspace.dir("sources", tree.parent.name)
+    index = tree.parent / "index"
     first = not tree.exists()
     tree.mkdir(exist_ok=True)
     Path(f"{index}.lock").unlink(missing_ok=True)  # of one that was killed; we hold the lock
@@ -225,7 +242,7 @@ def lay_out(workspace: Workspace, commit: Commit, progress: Progress) -> tuple[P
     with progress.task(title) if first else contextlib.nullcontext():
         _git(words, cwd=tree, index=index, objects=commit.repository.environment(),
              timeout=LAYOUT_LIMIT)
-    return tree, check_kernel_tree(tree)
+    return tree
 
 
 def lock_name(repository: Repository) -> str:

@@ -32,6 +32,8 @@ class Source:
     path: Path
     record: SourceRecord
     files: dict[str, str] | None = field(default=None, repr=False, compare=False)
+    commit: commits.Commit | None = field(default=None, repr=False)
+    """Of a git tree of the user's: what :func:`lay_out` puts at ``path``."""
 
     @property
     def version(self) -> str:
@@ -42,6 +44,16 @@ class Source:
     def digest(self) -> str:
         """What stands for its content in the keys of builds."""
         return self.record.digest
+
+
+    def read(self, name: str) -> str:
+        """The text of one of its files; empty when there is none of that name."""
+        if self.commit is not None:
+            return commits.file_of(self.commit, name)
+        try:
+            return (self.path / name).read_text(errors="replace")
+        except OSError:
+            return ""
 
 
 def get_source(
@@ -162,15 +174,25 @@ def _commit_tree(
     workspace: Workspace, project: Project, base_name: str, base: CommitBase
 ) -> Source:
     commit = commit_of(workspace, project, base)
-    tree, version = commits.lay_out(workspace, commit, Progress(-1))
     record = SourceRecord(
-        kind="commit", version=version, digest=commits.tree_of(commit),
+        kind="commit", version=commits.kernel_version(commit), digest=commits.tree_of(commit),
         details={
             "path": commit.repository.ident, "commit": commit.ident, "name": commit.name,
             "subject": commit.subject,
         },
     )
-    return Source(base_name, tree, record, commits.files_of(commit))
+    return Source(
+        base_name, commits.place(workspace, commit), record, commits.files_of(commit), commit
+    )
+
+
+def lay_out(workspace: Workspace, source: Source, progress: Progress) -> None:
+    """Put a commit's files where its source says they are; see :func:`held`.
+
+    For any other kind of source they are there.
+    """
+    if source.commit is not None:
+        commits.lay_out(workspace, source.commit, progress)
 
 
 def _user_tree(workspace: Workspace, base_name: str, directory: Path) -> Source:
