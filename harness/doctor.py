@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
-from harness.core.proc import capture
+from harness.core.proc import capture, look_in_sbin
 from harness.core.workspace import Workspace
 from harness.machine import accel
 
@@ -58,7 +58,7 @@ TOOLS: tuple[tuple[str, str, str, str], ...] = (
 
 def examine(workspace: Workspace) -> list[Finding]:
     """All findings, the gravest kind of each."""
-    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    look_in_sbin()
     findings = [_tool(*tool) for tool in TOOLS]
     checks: tuple[Callable[[Workspace], Finding], ...] = (
         _headers, _libraries, _fakeroot, _qemu, _kvm, _disk, _memory, _mirror,
