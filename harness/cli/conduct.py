@@ -9,15 +9,15 @@ from pathlib import Path
 
 from harness.cli import machines
 from harness.cli.common import Setup
-from harness.cli.experiment import declared_pairs
+from harness.cli.machines import declared_pairs
 from harness.cli.suites import Arrangement, Request, arrange
 from harness.core.errors import UserError
+from harness.core.moments import now
 from harness.kernel.build.builds import Build
 from harness.kernel.build.decode import decode
 from harness.kernel.source.sources import find_source
 from harness.machine.guest import Guest
 from harness.measure.hoststate import describe_harness, describe_host
-from harness.measure.runner import now
 from harness.records.old_runs import old_kernel
 from harness.records.old_verdicts import (
     BAD,
@@ -86,8 +86,8 @@ def _open(env: Setup, request: Request) -> tuple[VerdictWriter, list[Verdict]]:
         run, _ = load_run(request.directory)
         if (run.suite, run.seed) != (request.suite, request.seed):
             raise UserError(f"{request.directory} is a run of {run.suite} with seed {run.seed}")
-    run.seconds, run.host = request.seconds, describe_host()
-    run.harness = describe_harness(env.project.root)
+    run.seconds, run.host = request.seconds, describe_host().model_dump()
+    run.harness = describe_harness().model_dump()
     run.smp = request.smp or env.project.config.guest.smp
     tree = request.ltp.tree if request.ltp else None
     run.guest = {"memory": request.memory, "append": request.append,
@@ -174,7 +174,7 @@ def booter(
     """What boots guests of a build, each with a number and a directory of its own."""
     image = machines.need_image(env)
     accel = machines.need_accel(env, request.accel, build, request.smp or 4)
-    run.accel = accel.record()
+    run.accel = accel.record().model_dump()
     words = " ".join(part for part in (arrangement.append, request.append) if part)
     spec = replace(
         machines.make_spec(

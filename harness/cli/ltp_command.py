@@ -33,7 +33,7 @@ def ltp(
     variants: Annotated[
         str, typer.Option("--variants", help="Comma-separated [before-ltp,after-ltp].")
     ] = "",
-    base: common.BaseName = "",
+    base: common.BaseName = None,
     test_seconds: Annotated[
         float, typer.Option("--test-seconds", min=0.1, help="Most a test may take, under KVM.")
     ] = 120.0,
@@ -41,7 +41,7 @@ def ltp(
     jobs: Guests = 1,
     resume: Resume = False,
     accel: common.AccelName = "auto",
-    smp: common.Smp = 0,
+    smp: common.Smp = None,
     memory: common.Memory = "",
     append: common.Append = "numa=fake=2",
     out: Out = None,
@@ -62,11 +62,12 @@ def ltp(
         common.names(variants, "--variants") if variants
         else env.project.suite("ltp").variants or config.defaults.variants
     )
-    common.check_base(env.project, wanted, base, "--variants")
+    common.check_base(env.project, wanted, base or "", "--variants")
     directory = results_directory(env, out, "ltp")
     outcome = conduct.conduct(env, suites.Request(
         suite="ltp", variants=wanted, tests=common.names(tests, "--tests") if tests else [],
-        seconds=0, seed=0, threads=0, accel=accel, smp=smp, memory=memory, append=append,
+        seconds=0, seed=0, threads=0, accel=accel or "auto", smp=smp or 0,
+        memory=memory or "", append=append or "",
         directory=directory, confirm=confirm, resume=resume, jobs=jobs,
         ltp=suites.LtpRequest(
             tree, common.names(suite, "--suite") if suite else [], skip_file, test_seconds

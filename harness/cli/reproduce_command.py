@@ -47,7 +47,7 @@ def reproduce(
     Example: harness reproduce 1f2e3d4c --until-fail 20
     """
     from harness.cli import conduct, machines, suites  # noqa: PLC0415
-    from harness.measure.runner import now  # noqa: PLC0415
+    from harness.core.moments import now  # noqa: PLC0415
     from harness.records.old_runs import old_kernel  # noqa: PLC0415
     from harness.records.old_verdicts import BAD, VerdictWriter, load_run  # noqa: PLC0415
     from harness.suites.outcome import line  # noqa: PLC0415
@@ -60,7 +60,7 @@ def reproduce(
     name = variant or old.variant
     # The base that the run was given, not harness.toml's default of today.
     base = str(recorded.variants.get(old.variant, {}).get("base", ""))
-    env = replace(env, project=env.project.on_base(base))
+    env = env.on_base(base or None)
     env.project.variant(name)
     where = results_directory(env, out, f"reproduce-{ident}")
     request = _request(recorded, old, name, where)

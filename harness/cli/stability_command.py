@@ -36,7 +36,7 @@ def stability(
     variants: Annotated[
         str, typer.Option("--variants", help="Comma-separated [by suite].")
     ] = "",
-    base: common.BaseName = "",
+    base: common.BaseName = None,
     tests: Tests = "",
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="Guest minutes per variant.")
@@ -44,7 +44,7 @@ def stability(
     seed: Annotated[int, typer.Option("--seed", min=0, help="First seed.")] = 1,
     threads: Annotated[int, typer.Option("--threads", min=0, help="Per race [its own].")] = 0,
     accel: common.AccelName = "auto",
-    smp: common.Smp = 0,
+    smp: common.Smp = None,
     memory: common.Memory = "",
     append: common.Append = "numa=fake=2",
     confirm: Confirm = True,
@@ -69,12 +69,12 @@ def stability(
         common.names(variants, "--variants") if variants
         else env.project.suite(suite).variants or env.project.config.defaults.variants
     )
-    common.check_base(env.project, wanted, base, "--variants")
+    common.check_base(env.project, wanted, base or "", "--variants")
     directory = results_directory(env, out, suite)
     outcome = conduct.conduct(env, suites.Request(
         suite=suite, variants=wanted, tests=common.names(tests, "--tests") if tests else [],
-        seconds=minutes * 60, seed=seed, threads=threads, accel=accel, smp=smp, memory=memory,
-        append=append,
+        seconds=minutes * 60, seed=seed, threads=threads, accel=accel or "auto", smp=smp or 0,
+        memory=memory or "", append=append or "",
         directory=directory, confirm=confirm, resume=resume, jobs=jobs,
     ))
     finish(env, outcome, directory, as_json=as_json)

@@ -32,7 +32,7 @@ def execute(guest: Guest, name: str, command: str, deadline: Deadline, log: Path
     log.parent.mkdir(parents=True, exist_ok=True)
     # One stream, so that complaints stand where they were made.
     mark = shlex.quote(f"pte-harness: test {name}")
-    process = guest.session.start(f"echo {mark} > /dev/kmsg; exec 2>&1\n{command}")
+    process = guest.start(f"echo {mark} > /dev/kmsg; exec 2>&1\n{command}")
     process.close_input()
     text, written = bytearray(), 0
     with log.open("wb") as sink:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.core import sizes
 from harness.core.errors import UserError
 from harness.records.old_verdicts import Verdict
 from harness.suites.suite import Queue, SuiteRunner
@@ -57,7 +58,7 @@ def crowding(jobs: int, smp: int, memory: str) -> float:
     """
     if jobs == 1:
         return 1.0
-    each = _mib(memory)
+    each = sizes.parse(memory, "--memory") // sizes.MIB
     free = _available_mib() - RESERVE_MIB
     if jobs * each > free:
         raise UserError(
@@ -65,12 +66,6 @@ def crowding(jobs: int, smp: int, memory: str) -> float:
             hint="use fewer --jobs or less --memory",
         )
     return max(1.0, jobs * smp / max(os.cpu_count() or 1, smp))
-
-
-def _mib(memory: str) -> int:
-    units = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}
-    number, unit = (memory, "M") if memory.isdigit() else (memory[:-1], memory[-1].upper())
-    return int(int(number) * units[unit])
 
 
 def _available_mib() -> int:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from harness.machine.ssh import Result
+from harness.machine.session import Result
 from harness.suites.choose import choose
 from harness.suites.judgement import Judgement, Outcome
 from harness.suites.suite import TestCase

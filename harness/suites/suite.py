@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.core.deadline import Deadline
 from harness.core.errors import GuestCrash, HarnessError, InfrastructureError, TooSlow
 from harness.machine.guest import Guest
-from harness.machine.oops import Event
+from harness.records.events import Event
 from harness.records.old_verdicts import Verdict
 from harness.suites.execute import diagnose, execute
 from harness.suites.health import Health, probe

@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 
-from harness.measure import hoststate as host
 from harness.records.old_runs import HostState
 from harness.report.data import planned as plan
 from harness.report.data.identity import plural
@@ -75,7 +74,7 @@ def _host(run: LoadedRun) -> list[str]:
         return []
     if not any(r.host.others_pct is not None for r in timed):
         return _load(run)
-    spoilt = {r.boot: host.troubles(r.host) for r in timed if host.troubles(r.host)}
+    spoilt = {r.boot: r.host.troubles() for r in timed if r.host.troubles()}
     if not spoilt:
         return []
     worst = HostState(
@@ -84,7 +83,7 @@ def _host(run: LoadedRun) -> list[str]:
         mhz=[mhz for r in timed for mhz in r.host.mhz],
     )
     return [
-        f"Run {run.name}: {'; '.join(host.troubles(worst))}, at worst ({len(spoilt)} of "
+        f"Run {run.name}: {'; '.join(worst.troubles())}, at worst ({len(spoilt)} of "
         f"{plural(len(timed), 'boot')} spoilt): wall-clock figures may be useless."
     ]
 

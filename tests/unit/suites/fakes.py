@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import InfrastructureError
-from harness.machine.oops import Event
-from harness.machine.ssh import Result
+from harness.machine.session import Result
+from harness.records.events import Event
 from harness.records.old_verdicts import Verdict
 from harness.suites.health import PROBE
 from harness.suites.judgement import judge

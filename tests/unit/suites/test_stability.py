@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import GuestCrash, InfrastructureError, TooSlow, UserError
-from harness.machine.oops import Event
+from harness.records.events import Event
 from harness.records.old_verdicts import (
     StabilityRun,
     Verdict,
@@ -48,7 +48,10 @@ def test_a_test_without_end(tmp_path: Path, answers_late: bool, word: str) -> No
 
 def test_a_complaining_kernel_fails_the_test_and_gets_no_more(tmp_path: Path) -> None:
     found = run_suite({
-        "noisy": Event("lockdep", False, ["WARNING: possible circular locking"]),
+        "noisy": Event(
+            kind="lockdep", title="WARNING: possible circular locking",
+            text="WARNING: possible circular locking",
+        ),
         "behind": (0, ""),
     }, tmp_path)
     assert found[0].verdict == "fail" and "circular locking" in found[0].reason
@@ -58,7 +61,8 @@ def test_a_complaining_kernel_fails_the_test_and_gets_no_more(tmp_path: Path) ->
 
 def test_a_kernel_that_complained_at_boot_is_not_forgotten(tmp_path: Path) -> None:
     """A warning that is printed once per boot is silent in the tests that should provoke it."""
-    event = Event("warning", False, ["WARNING: CPU: 0 PID: 1 at mm/pte_ref.c:64"])
+    words = "WARNING: CPU: 0 PID: 1 at mm/pte_ref.c:64"
+    event = Event(kind="warning", title=words, text=words)
     found = run_suite({"quiet": (0, "")}, tmp_path, at_boot=event)
     assert [(v.test, v.verdict) for v in found] == [("boot", "fail"), ("quiet", "pass")]
     assert "mm/pte_ref.c:64" in found[0].reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.machine.ssh import Result
+from harness.machine.session import Result
 from harness.suites.judgement import Outcome
 from harness.suites.stressors import judge_stress, judge_trinity, plan_stress, plan_trinity
 
