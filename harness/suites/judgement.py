@@ -37,7 +37,7 @@ class Judgement:
 def judge(outcome: Outcome) -> Judgement:
     """The verdict of the harness's own programs: exit code, and a JSON line with a reason."""
     output = last_json(outcome.text)
-    reason = str(output.get("reason") or "") or outcome.last_words
+    reason = str(output.get("reason") or output.get("verdict") or "") or outcome.last_words
     if outcome.code == 0:
         return Judgement("pass", "", output)
     if outcome.code == SKIP_CODE:

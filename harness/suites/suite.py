@@ -64,7 +64,7 @@ class Suite(Protocol):
         """What a test's end means by the suite's own conventions.
 
         Whether the kernel lived, complained or was tainted is looked after elsewhere. The
-        usual: exit code 0 passes, 77 skips, any other fails; the reason is the key ``reason``
-        of the last line that is a JSON object, or else the last line.
+        usual: exit code 0 passes, 77 skips, any other fails; the reason is ``reason`` or
+        else ``verdict`` of the last line that is a JSON object, or else the last line.
         """
         return judge(outcome)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import HarnessError
 from harness.machine import bootrecords
-from harness.records.boots import BootRecord
+from harness.records.boots import BootRecord, MachineState
 from harness.records.events import Crash
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class TestBoot:
         self.number, self.variant, self.session = number, variant, session
         self.doing = ""
         """The test that it runs: what a crash is blamed on."""
+        self.state = MachineState()
+        """What the guest says of itself, once it was asked."""
         self._directory, self._keep = directory, record
 
     @contextlib.contextmanager
@@ -51,5 +53,6 @@ class TestBoot:
             if fatal is not None:
                 record.status = "crashed"
                 record.crash = Crash(kind=fatal.kind, text=fatal.text, workload=self.doing)
+            record.state = self.state
             bootrecords.finish(record, self.session, self._directory)
             self._keep(record)

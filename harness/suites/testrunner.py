@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.deadline import Deadline
 from harness.core.errors import GuestCrash, HarnessError, InfrastructureError, TooSlow
+from harness.machine import bootrecords
 from harness.records.events import Event
 from harness.records.plans import PlannedTest
 from harness.records.verdicts import Verdict
@@ -105,6 +106,7 @@ class SuiteRunner:
         """Boot and prepare; raises what tells a boot's end from a test's."""
         try:
             boot.session.boot()
+            boot.state = bootrecords.describe(boot.session)
             self._prepare(boot.session)
             return probe(boot.session)
         except GuestCrash as error:

@@ -142,6 +142,8 @@ class FakeSession:
     ) -> Result:
         if command == PROBE:
             return Result(0, self._state, "")
+        if command.startswith("uname -a; "):
+            return Result(0, "Linux guest 6.1.192\nroot=/dev/vda\n2\nMemTotal: 1024 kB\n", "")
         if command in self.script.runs or command in self.script.codes:
             code = self.script.codes.get(command, 0)
             return Result(code, self.script.runs.get(command, ""), "")

@@ -58,6 +58,7 @@ def test_a_run_is_a_run(lab_of: Make, tmp_path: Path) -> None:
         ("before", 0, "ok", "boots/before-00/console.log"),
         ("after", 0, "ok", "boots/after-00/console.log"),
     ]
+    assert boots[0].state.cpus == 2 and boots[0].state.cmdline == "root=/dev/vda"
     assert all(session.killed for session in lab.sessions)
 
 

@@ -109,6 +109,7 @@ def test_exit_codes() -> None:
     assert words(77, "no root\n") == ("skip", "no root")
     assert words(2, "") == ("fail", "exit code 2")
     assert words(1, 'noise\n{"reason": "lost"}\n') == ("fail", "lost")
+    assert words(1, '{"verdict": "kept", "reason": ""}\n') == ("fail", "kept")
 
 
 def test_last_json_line_counts() -> None:
