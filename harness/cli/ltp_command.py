@@ -13,35 +13,40 @@ from harness.cli.common import Words
 NAME = "ltp"
 
 
+Tree = Annotated[
+    Path | None,
+    typer.Option(
+        "--ltp", metavar="DIR", help="An installed LTP tree or a tarball of one [harness.toml]."
+    ),
+]
+Lists = Annotated[
+    Words | None,
+    typer.Option(
+        "--suite", parser=Words.parse, metavar="A,B",
+        help="LTP's runtest files [harness.toml, else mm].",
+    ),
+]
+SkipFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--skip-file", metavar="FILE",
+        help="Tests not to run, one a line, each with its reason behind it [harness.toml].",
+    ),
+]
+TestSeconds = Annotated[
+    float | None,
+    typer.Option("--test-seconds", min=0.1, help="Most a test may take, under KVM [120]."),
+]
+
+
 def ltp(
-    tree: Annotated[
-        Path | None,
-        typer.Option(
-            "--ltp", metavar="DIR",
-            help="An installed LTP tree or a tarball of one [harness.toml].",
-        ),
-    ] = None,
-    lists: Annotated[
-        Words | None,
-        typer.Option(
-            "--suite", parser=Words.parse, metavar="A,B",
-            help="LTP's runtest files [harness.toml, else mm].",
-        ),
-    ] = None,
+    tree: Tree = None,
+    lists: Lists = None,
     tests: suite_options.Tests = None,
-    skip_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--skip-file", metavar="FILE",
-            help="Tests not to run, one a line, each with its reason behind it [harness.toml].",
-        ),
-    ] = None,
+    skip_file: SkipFile = None,
     variants: suite_options.Variants = None,
     base: common.BaseName = None,
-    test_seconds: Annotated[
-        float | None,
-        typer.Option("--test-seconds", min=0.1, help="Most a test may take, under KVM [120]."),
-    ] = None,
+    test_seconds: TestSeconds = None,
     confirm: suite_options.Confirm = None,
     jobs: suite_options.Guests = None,
     resume: suite_options.Resume = None,

@@ -215,10 +215,11 @@ class _Conductor:
     def _execute(self, variant: str, tests: Sequence[PlannedTest], attempt: int = 0) -> None:
         """Run the tests once, in as many guests at a time as were asked for."""
         done = {
-            (v.test, v.seed) for v in self.found
-            if (v.variant, v.attempt) == (variant, attempt) and v.verdict != "not run"
+            (v.test, v.seed) for v in self.found if (v.variant, v.attempt) == (variant, attempt)
         }
         queue = TestQueue(test for test in tests if (test.name, test.seed) not in done)
+        if not queue:
+            return
         runner = SuiteRunner(
             self.suite, variant, self.boots[variant], self.writer.directory / f"tests-{variant}",
             prepare=self._prepare, attempt=attempt,

@@ -43,7 +43,7 @@ BITS: tuple[tuple[int, Word, str], ...] = (
 )
 
 
-class Ltp(Suite):
+class LtpSuite(Suite):
     """Runtest files of an installed LTP tree, which a read-only disk carries into the guest."""
 
     name = NAME

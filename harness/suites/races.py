@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.machine.session import Session
 
 
-class Races(Suite):
+class RaceSuite(Suite):
     """Threads that fault, zap, fork, move and reclaim the same memory, and check every page.
 
     Each race prints a JSON line and its exit code; a splat, a taint or page tables that do not
@@ -41,7 +41,7 @@ class Races(Suite):
         push(session, lab.programs(), plan.tests)
 
 
-class Piecewise(Suite):
+class PiecewiseSuite(Suite):
     """Memory given back in pieces of many sizes and ways; are its page tables given back?"""
 
     name = "piecewise"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from harness.core.errors import UserError
 from harness.project.config import nearest
-from harness.suites.ltp import Ltp
-from harness.suites.races import Piecewise, Races
-from harness.suites.selftests import Selftests
-from harness.suites.stressors import StressNg, Trinity
+from harness.suites.ltp import LtpSuite
+from harness.suites.races import PiecewiseSuite, RaceSuite
+from harness.suites.selftests import SelftestSuite
+from harness.suites.stressors import StressNgSuite, TrinitySuite
 from harness.suites.suite import Suite
 
-_ALL: tuple[Suite, ...] = (Races(), Piecewise(), Selftests(), Ltp(), StressNg(), Trinity())
+_ALL: tuple[Suite, ...] = (
+    RaceSuite(), PiecewiseSuite(), SelftestSuite(), LtpSuite(), StressNgSuite(), TrinitySuite(),
+)
 SUITES: dict[str, Suite] = {suite.name: suite for suite in _ALL}
 
 

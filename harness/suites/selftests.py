@@ -56,7 +56,7 @@ MORE = (
 _TAP = re.compile(r"^[#\s]*(not ok|ok)\s+\d+\s*-?\s*(.*)$")
 
 
-class Selftests(Suite):
+class SelftestSuite(Suite):
     """The selftests of the variants' base, compiled from its tree, on a read-only disk."""
 
     name = NAME

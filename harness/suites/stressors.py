@@ -29,7 +29,7 @@ _RAN = re.compile(r"Ran (\d+) syscalls")
 TRINITY = "trinity -q -g vm --disable-fds=sockets --disable-fds=perf"
 
 
-class StressNg(Suite):
+class StressNgSuite(Suite):
     """stress-ng's class ``vm`` with ``--verify``, each stressor for its share of the time."""
 
     name = "stress-ng"
@@ -45,7 +45,7 @@ class StressNg(Suite):
         return judge_stress(outcome)
 
 
-class Trinity(Suite):
+class TrinitySuite(Suite):
     """Random system calls of trinity's group ``vm``, as nobody; does the kernel live?"""
 
     name = "trinity"

@@ -12,6 +12,7 @@ from harness.records.plans import Pair, PlannedTest, SuitePlan
 from harness.records.store import load_boots, load_run, load_verdicts
 from harness.suites import conductor
 from harness.suites.conductor import conduct
+from harness.suites.judgement import Judgement, Outcome
 from harness.suites.suite import Suite
 from tests.unit.suites.fakes import FakeLab, ListedSuite, Script, planned
 from tests.unit.suites.projects import small_project
@@ -117,11 +118,24 @@ def test_a_run_that_was_killed_is_gone_on_with(lab_of: Make, tmp_path: Path) -> 
     assert found[:len(first)] == first and len(found) == 6
 
 
+def test_a_finished_run_is_only_judged_again(lab_of: Make, tmp_path: Path) -> None:
+    script = Script({"one": (127, "not found")})
+
+    class Missing(ListedSuite):
+        def judge(self, outcome: Outcome) -> Judgement:
+            return Judgement("not run" if outcome.code == 127 else "pass", "no program")
+
+    conduct(lab_of(Missing(TESTS), before=script, after=script), PLAN, tmp_path / "run")
+    lab = lab_of(Missing(TESTS))
+    again = conduct(lab, conductor.resumed(tmp_path / "run"), tmp_path / "run")
+    assert lab.sessions == [] and len(again.verdicts) == 6 and again.exit_code == 1
+
+
 def test_ctrl_c_leaves_an_interrupted_run(
     lab_of: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Interrupted(ListedSuite):
-        def judge(self, outcome: object) -> object:  # type: ignore[override]
+        def judge(self, outcome: Outcome) -> Judgement:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
