@@ -20,7 +20,8 @@ from harness.core.workspace import Workspace
 from harness.kernel.build.builds import plan_build
 from harness.kernel.series import patches as series
 from harness.project import config
-from tests.guests import ROOT, Harness
+from tests.guests import Harness
+from tests.places import ROOT
 
 pytestmark = pytest.mark.kernel
 

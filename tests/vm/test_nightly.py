@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.guests import ROOT, Ended, argv, guests, wait_for
+from tests.guests import Ended, argv, guests, wait_for
+from tests.places import ROOT
 
 pytestmark = pytest.mark.vm
 
-NIGHT = f"""
-[ltp]
-path = "{ROOT}/tests/ltptree"
-
+NIGHT = """
 [nightly]
 hours = 1
 hook = "echo $NIGHTLY_VERDICT > verdict"
@@ -40,10 +38,11 @@ smp = 1
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout with a plan of its own, so that results go elsewhere; the cache is shared."""
-    for name in ("guest", "kernel"):
+    for name in ("guest", "kernel", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     text = (ROOT / "harness.toml").read_text()
-    head, _, rest = text.partition("\n[ltp]\n")
+    text = text.replace("[settings.ltp]\n", f'[settings.ltp]\npath = "{ROOT}/tests/ltptree"\n')
+    head, _, rest = text.partition("\n[nightly]\n")
     profiles = rest[rest.index("[profiles."):]
     (tmp_path / "harness.toml").write_text(f"{head}\n{NIGHT}\n{profiles}")
     return tmp_path
