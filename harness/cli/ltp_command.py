@@ -55,6 +55,7 @@ def ltp(
     memory: common.Memory = None,
     append: common.Append = None,
     out: suite_options.Out = None,
+    dry_run: common.DryRun = False,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
     verbose: common.Verbose = False,
@@ -67,17 +68,9 @@ def ltp(
     from harness.suites.suiteplan import SuiteOptions  # noqa: PLC0415
 
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    if resume is not None:
-        plan, directory = suite_options.resume_run(resume, {
-            "--ltp": tree, "--suite": lists, "--tests": tests, "--skip-file": skip_file,
-            "--variants": variants, "--base": base, "--test-seconds": test_seconds,
-            "--confirm": confirm, "--jobs": jobs, "--accel": accel, "--smp": smp,
-            "--memory": memory, "--append": append, "--out": out,
-        }, only=NAME)
-    else:
-        plan, directory = suite_options.begin(lab, NAME, SuiteOptions(
-            variants=variants, wanted=tests, ltp=tree, lists=lists, skip_file=skip_file,
-            test_seconds=test_seconds, accel=accel, smp=smp, memory=memory, append=append,
-            confirm=confirm, jobs=jobs,
-        ), base=base, out=out)
-    suite_options.finish(lab, lab.test(plan, directory=directory), as_json=as_json)
+    call = suite_options.Call(None, base, resume, out, dry_run, as_json)
+    suite_options.run(lab, call, SuiteOptions(
+        variants=variants, wanted=tests, ltp=tree, lists=lists, skip_file=skip_file,
+        test_seconds=test_seconds, accel=accel, smp=smp, memory=memory, append=append,
+        confirm=confirm, jobs=jobs,
+    ), usual=NAME, only=NAME)

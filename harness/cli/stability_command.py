@@ -43,6 +43,7 @@ def stability(
     jobs: suite_options.Guests = None,
     resume: suite_options.Resume = None,
     out: suite_options.Out = None,
+    dry_run: common.DryRun = False,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
     verbose: common.Verbose = False,
@@ -55,16 +56,8 @@ def stability(
     from harness.suites.suiteplan import SuiteOptions  # noqa: PLC0415
 
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    if resume is not None:
-        plan, directory = suite_options.resume_run(resume, {
-            "--suite": suite, "--variants": variants, "--base": base, "--tests": tests,
-            "--minutes": minutes, "--seed": seed, "--threads": threads, "--accel": accel,
-            "--smp": smp, "--memory": memory, "--append": append, "--confirm": confirm,
-            "--jobs": jobs, "--out": out,
-        })
-    else:
-        plan, directory = suite_options.begin(lab, suite or USUAL, SuiteOptions(
-            variants=variants, wanted=tests, minutes=minutes, seed=seed, threads=threads,
-            accel=accel, smp=smp, memory=memory, append=append, confirm=confirm, jobs=jobs,
-        ), base=base, out=out)
-    suite_options.finish(lab, lab.test(plan, directory=directory), as_json=as_json)
+    call = suite_options.Call(suite, base, resume, out, dry_run, as_json)
+    suite_options.run(lab, call, SuiteOptions(
+        variants=variants, wanted=tests, minutes=minutes, seed=seed, threads=threads,
+        accel=accel, smp=smp, memory=memory, append=append, confirm=confirm, jobs=jobs,
+    ), usual=USUAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,6 @@ from harness.core.errors import UserError
 if TYPE_CHECKING:
     from harness.lab import Lab
     from harness.records.plans import SuitePlan
-    from harness.suites.outcome import SuiteOutcome
     from harness.suites.suiteplan import SuiteOptions
 
 Variants = Annotated[
@@ -51,20 +51,52 @@ Out = Annotated[
 ]
 
 
-def begin(
-    lab: Lab, suite: str, options: SuiteOptions, *, base: str | None, out: Path | None
-) -> tuple[SuitePlan, Path]:
-    """The plan of a new run and its directory.
+@dataclass(frozen=True)
+class Call:
+    """What a command with a suite was told beside what a run's plan is made of."""
 
-    Raises :class:`UserError` for what :func:`make_suite_plan` refuses, for a variant that is not
-    of the base that was named, and for a directory that holds a run already.
+    suite: str | None
+    base: str | None
+    resume: Path | None
+    out: Path | None
+    dry_run: bool
+    as_json: bool
+
+
+def run(
+    lab: Lab, call: Call, options: SuiteOptions, *, usual: str, only: str | None = None
+) -> None:
+    """Begin a run of a suite or go on with one, print what it found, leave with its exit code.
+
+    ``usual``: the suite when none is named; ``only``: the one whose runs are gone on with.
     """
+    if call.resume is not None:
+        plan, directory = _recorded(call, call.resume, options, only)
+    else:
+        plan, directory = _new(lab, call, options, usual)
+    if call.dry_run:
+        common.say(describe(lab, plan))
+        return
+    outcome = lab.test(plan, directory=directory)
+    if call.as_json:
+        common.say(outcome.summary().model_dump_json(indent=1))
+    else:
+        common.say(outcome.words())
+    lab.progress.say(f"report: {outcome.page}")
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+def _new(
+    lab: Lab, call: Call, options: SuiteOptions, usual: str
+) -> tuple[SuitePlan, Path]:
+    """The plan of a new run and its directory, which must not hold a run already."""
     from harness.records.store import is_run  # noqa: PLC0415
     from harness.suites.suiteplan import make_suite_plan  # noqa: PLC0415
 
-    plan = make_suite_plan(lab.project, suite, options)
-    common.check_base(lab.project, plan.variants, base or "", "--variants")
-    directory = out or lab.run_directory(suite)
+    plan = make_suite_plan(lab.project, usual if call.suite is None else call.suite, options)
+    common.check_base(lab.project, plan.variants, call.base or "", "--variants")
+    directory = call.out or lab.run_directory(plan.suite)
     if is_run(directory):
         raise UserError(
             f"{directory} holds a run already",
@@ -73,35 +105,35 @@ def begin(
     return plan, directory
 
 
-def resume_run(run: Path, given: dict[str, object], only: str = "") -> tuple[SuitePlan, Path]:
-    """The plan of the run to go on with, and its directory. ``given``: flag -> value.
-
-    Raises :class:`UserError` when flags were given that would change the plan, when it is no run
-    of a suite, and when it is not of the suite ``only``.
-    """
+def _recorded(
+    call: Call, directory: Path, options: SuiteOptions, only: str | None
+) -> tuple[SuitePlan, Path]:
+    """The plan of the run to go on with; nothing may be given that would change it."""
     from harness.suites.conductor import resumed  # noqa: PLC0415
 
-    flags = [flag for flag, value in given.items() if value is not None]
+    others = {"--suite": call.suite, "--base": call.base, "--out": call.out}
+    flags = [flag for flag, value in others.items() if value is not None] + options.flags()
     if flags:
         raise UserError(
             f"--resume goes on with the run's own plan, {', '.join(flags)} would change it",
             hint=f"leave {'it' if len(flags) == 1 else 'them'} out, or start a new run",
         )
-    plan = resumed(run)
-    if only and plan.suite != only:
+    plan = resumed(directory)
+    if only not in (None, plan.suite):
         raise UserError(
-            f"{run} is a run of the suite {plan.suite}",
-            hint=f"go on with it by `harness stability --resume {run}`",
+            f"{directory} is a run of the suite {plan.suite}",
+            hint=f"go on with it by `harness stability --resume {directory}`",
         )
-    return plan, run
+    return plan, directory
 
 
-def finish(lab: Lab, outcome: SuiteOutcome, *, as_json: bool) -> None:
-    """Print what a run found and leave with its exit code."""
-    if as_json:
-        common.say(outcome.summary().model_dump_json(indent=1))
-    else:
-        common.say(outcome.words())
-    lab.progress.say(f"report: {outcome.page}")
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+def describe(lab: Lab, plan: SuitePlan) -> str:
+    """What a run would do: suite and kernels, what is compared, what is built first."""
+    from harness.kernel.build import forecast  # noqa: PLC0415
+    from harness.suites.suiteplan import alone, describe_suite_plan  # noqa: PLC0415
+
+    lines = [describe_suite_plan(plan)]
+    lines += [f"compared: {pair.variant} with {pair.baseline}" for pair in plan.comparisons]
+    lines += [f"compared with nothing: {variant}" for variant in alone(plan)]
+    first = forecast.words(lab.forecast(plan.variants))
+    return "\n".join([*lines, *([first] if first else [])])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.core import moments
 from harness.core.errors import HarnessError, UserError
+from harness.core.plurals import plural
 from harness.kernel.build.builds import Build
 from harness.kernel.build.decode import decode
 from harness.kernel.source.sources import find_source
@@ -225,7 +226,7 @@ class _Conductor:
             prepare=self._prepare, attempt=attempt,
         )
         again = f", repetition {attempt}" if attempt else ""
-        title = f"{self.suite.name} on {variant}: {len(tests)} tests{again}"
+        title = f"{self.suite.name} on {variant}: {plural(len(tests), 'test')}{again}"
         with self.lab.progress.task(title, len(tests)) as task:
             verdicts = shards.run(runner, queue, self.plan.jobs)
             for number, verdict in enumerate(verdicts, len(done) + 1):
@@ -256,11 +257,12 @@ class _Conductor:
             tree = source.path if source else None
             text = decode(bug.text, self.builds[variant].directory, tree)
             seen = "\n".join(f"  {line(verdict)}" for verdict in bug.where)
+            known = f", known: {bug.known}" if bug.known else ""
             path = self.writer.directory / OOPSES / f"{bug.signature.ident}.txt"
             path.parent.mkdir(exist_ok=True)
             path.write_text(
-                f"{bug.signature.text}\nsignature {bug.signature.ident}, seen {bug.count} times"
-                f"{', known: ' + bug.known if bug.known else ''}:\n{seen}\n\n{text}\n"
+                f"{bug.signature.text}\nsignature {bug.signature.ident}, "
+                f"seen {plural(bug.count, 'time')}{known}:\n{seen}\n\n{text}\n"
             )
 
 

@@ -33,7 +33,7 @@ from harness.suites.history import append_history, load_history, rows_of, yields
 from harness.suites.outcome import SuiteOutcome
 from harness.suites.registry import find_suite
 from harness.suites.suite_pages import write_nights
-from harness.suites.suiteplan import SuiteOptions, make_suite_plan
+from harness.suites.suiteplan import SuiteOptions, describe_suite_plan, make_suite_plan
 from harness.suites.workbench import Workbench
 
 STATE_FILE = "night.json"
@@ -126,10 +126,7 @@ def describe(
     else:
         plans = [part.plan for part in night.parts if part.code is None]
         lines = [f"goes on with the night {night.night}"]
-    for plan in plans:
-        timed = f", {plan.seconds / 60:.3g} guest minutes each" if plan.seconds else ""
-        only = f", of its tests {', '.join(plan.wanted)}" if plan.wanted else ""
-        lines.append(f"{plan.suite} on {', '.join(plan.variants)}{timed}{only}")
+    lines += [describe_suite_plan(plan) for plan in plans]
     first = announce(lab, plans)
     return "\n".join([*lines, *([first] if first else [])])
 

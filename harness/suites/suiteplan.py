@@ -17,10 +17,13 @@ from harness.suites.suite import Option, Suite
 T = TypeVar("T")
 FIRST_SEED = 1
 LEAST_MEMORY = 64 * sizes.MIB
-_FLAGS: dict[Option, str] = {
-    "minutes": "--minutes", "seed": "--seed", "threads": "--threads", "ltp": "--ltp",
-    "lists": "--lists", "skip_file": "--skip-file", "test_seconds": "--test-seconds",
+FLAGS = {
+    "variants": "--variants", "wanted": "--tests", "minutes": "--minutes", "seed": "--seed",
+    "threads": "--threads", "ltp": "--ltp", "lists": "--suite", "skip_file": "--skip-file",
+    "test_seconds": "--test-seconds", "accel": "--accel", "smp": "--smp", "memory": "--memory",
+    "append": "--append", "confirm": "--confirm", "jobs": "--jobs",
 }
+"""Fields of :class:`SuiteOptions` as the command line calls them."""
 _WHY: dict[Option, str] = {
     "minutes": "its tests take as long as they take",
     "seed": "nothing in it is random",
@@ -49,9 +52,13 @@ class SuiteOptions:
     confirm: bool | None = None
     jobs: int | None = None
 
-    def given(self, option: Option) -> bool:
+    def given(self, option: str) -> bool:
         """Whether an option was given."""
         return getattr(self, option) is not None
+
+    def flags(self) -> list[str]:
+        """All that were given, as the command line calls them."""
+        return [flag for option, flag in FLAGS.items() if self.given(option)]
 
 
 def make_suite_plan(project: Project, name: str, asked: SuiteOptions) -> SuitePlan:
@@ -93,9 +100,16 @@ def check_options(suite: Suite, asked: SuiteOptions) -> None:
         if asked.given(option) and option not in suite.takes:
             why = f": {_WHY[option]}" if option in _WHY else ""
             raise UserError(
-                f"{_FLAGS[option]} means nothing to the suite {suite.name}{why}",
-                hint=f"leave {_FLAGS[option]} out",
+                f"{FLAGS[option]} means nothing to the suite {suite.name}{why}",
+                hint=f"leave {FLAGS[option]} out",
             )
+
+
+def describe_suite_plan(plan: SuitePlan) -> str:
+    """A plan in one line, for people."""
+    timed = f", {plan.seconds / 60:.3g} guest minutes each" if plan.seconds else ""
+    only = f", of its tests {', '.join(plan.wanted)}" if plan.wanted else ""
+    return f"{plan.suite} on {', '.join(plan.variants)}{timed}{only}"
 
 
 def alone(plan: SuitePlan) -> list[str]:

@@ -23,7 +23,7 @@ from tests.unit.cli.test_cli import harness
     (["stability", "--memory", "lots"], "--memory 'lots' is not a size"),
     (["stability", "--resume", "/nonexistent"], "is not a run"),
     (["stability", "--resume", "/nonexistent", "--seed", "0", "--minutes", "5"],
-     "--minutes, --seed would change it; leave them out"),
+     "plan, --minutes, --seed would change it; leave them out"),
     (["ltp", "--resume", "RUN"], "is a run of the suite races; go on with it by `harness stab"),
     (["stability", "--out", "RUN"], "holds a run already; go on with it by --resume"),
     (["ltp", "--ltp", "/nonexistent"], "/nonexistent does not exist"),
@@ -45,3 +45,18 @@ def test_a_nights_plan_says_what_is_built_first(tmp_path: Path) -> None:
     assert code == 0, err
     assert "races on before, after, 10 guest minutes each" in out
     assert "to be built first, about" in out
+
+
+def test_a_runs_plan_without_doing(tmp_path: Path) -> None:
+    code, out, err = harness(
+        "stability", "--suite", "piecewise", "--variants", "before,after,after-debug",
+        "--dry-run", "--workspace", str(tmp_path / "w"),
+    )
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[:3] == [
+        "piecewise on before, after, after-debug", "compared: after with before",
+        "compared with nothing: after-debug",
+    ]
+    assert lines[3].startswith("to be built first, about")
+    assert not (tmp_path / "w" / "builds").exists()
