@@ -8,6 +8,8 @@ from harness.records.plans import SuitePlan
 from harness.records.record import SCHEMA, Name, Record
 from harness.records.verdicts import Word
 
+NIGHT_FILE = "night.json"
+HISTORY_FILE = "history.jsonl"
 
 class NightPart(Record):
     """One suite of a night."""

@@ -10,10 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.core import jsonl
-from harness.records.night import NightRow
+from harness.records.night import HISTORY_FILE, NightRow
 from harness.records.verdicts import Verdict
 
-HISTORY_FILE = "history.jsonl"
 FADING = 0.8  # what a find of the night before weighs against one of last night
 
 

@@ -26,7 +26,7 @@ from harness.core.errors import (
 from harness.core.workspace import write_atomic
 from harness.kernel.build import forecast
 from harness.project.config import NightlySuite
-from harness.records.night import Night, NightPart
+from harness.records.night import NIGHT_FILE, Night, NightPart
 from harness.records.plans import SuitePlan
 from harness.suites.conductor import conduct
 from harness.suites.history import append_history, load_history, rows_of, yields
@@ -36,7 +36,6 @@ from harness.suites.suite_pages import write_nights
 from harness.suites.suiteplan import SuiteOptions, describe_suite_plan, make_suite_plan
 from harness.suites.workbench import Workbench
 
-STATE_FILE = "night.json"
 FOLDER = "nightly"  # below the project's results
 VERDICTS = {EXIT_OK: "ok", EXIT_REGRESSION: "regression", EXIT_INFRASTRUCTURE: "infrastructure",
             EXIT_GUEST_CRASH: "crash"}
@@ -160,7 +159,7 @@ def first_seed(night: str, key: str) -> int:
 
 def save(root: Path, night: Night) -> None:
     """Write what is done; a reader sees the old state or the new."""
-    write_atomic(root / night.night / STATE_FILE, night.model_dump_json(indent=1) + "\n")
+    write_atomic(root / night.night / NIGHT_FILE, night.model_dump_json(indent=1) + "\n")
 
 
 def unfinished(root: Path) -> Night | None:
@@ -168,7 +167,7 @@ def unfinished(root: Path) -> Night | None:
 
     Raises :class:`UserError` when its state cannot be read.
     """
-    for path in sorted(root.glob(f"*/{STATE_FILE}"), reverse=True)[:1]:
+    for path in sorted(root.glob(f"*/{NIGHT_FILE}"), reverse=True)[:1]:
         try:
             night = Night.model_validate_json(path.read_text())
         except (OSError, ValidationError) as error:
@@ -252,7 +251,7 @@ def run_part(
 
 def retain(root: Path, keep: int) -> None:
     """Remove logs and consoles of all but the last ``keep`` nights; verdicts are kept."""
-    nights = sorted(path.parent for path in root.glob(f"*/{STATE_FILE}"))
+    nights = sorted(path.parent for path in root.glob(f"*/{NIGHT_FILE}"))
     for night in nights[:-keep]:
         for pattern in DETAILS:
             for path in night.glob(f"*/{pattern}"):

@@ -60,3 +60,9 @@ def test_a_runs_plan_without_doing(tmp_path: Path) -> None:
     ]
     assert lines[3].startswith("to be built first, about")
     assert not (tmp_path / "w" / "builds").exists()
+
+
+@pytest.mark.parametrize("command", ["stability", "ltp", "nightly", "reproduce"])
+def test_help_has_an_example(command: str) -> None:
+    code, out, _ = harness(command, "--help", env={"COLUMNS": "200"})
+    assert code == 0 and f"Example: harness {command} " in out

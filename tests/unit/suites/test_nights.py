@@ -16,7 +16,7 @@ from harness.core.errors import (
     UserError,
 )
 from harness.project.config import NightlySuite
-from harness.records.night import Night, NightPart, NightRow
+from harness.records.night import HISTORY_FILE, NIGHT_FILE, Night, NightPart, NightRow
 from harness.records.plans import SuitePlan
 from harness.records.verdicts import Verdict, Word
 from harness.suites import history, nights
@@ -57,7 +57,7 @@ def test_hours_without_a_crash_begin_anew_after_one() -> None:
 
 def test_a_night_gone_on_with_counts_once(tmp_path: Path) -> None:
     history.append_history(tmp_path, [row("1", 1, 1)])
-    with (tmp_path / history.HISTORY_FILE).open("a") as stream:
+    with (tmp_path / HISTORY_FILE).open("a") as stream:
         stream.write('{"night": "1", "su')
     history.append_history(tmp_path, [row("1", 2, 2), row("2", 1, 1)])
     assert [(r.night, r.hours) for r in history.load_history(tmp_path)] == [("1", 2), ("2", 1)]
@@ -123,7 +123,7 @@ def test_a_night_that_was_begun_is_gone_on_with_as_it_was(tmp_path: Path) -> Non
 
 def test_a_night_that_cannot_be_read_is_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "20261101-220000").mkdir()
-    (tmp_path / "20261101-220000" / nights.STATE_FILE).write_text("{")
+    (tmp_path / "20261101-220000" / NIGHT_FILE).write_text("{")
     with pytest.raises(UserError, match="--new"):
         nights.unfinished(tmp_path)
 
@@ -158,7 +158,7 @@ def test_what_ended_for_want_of_a_guest_is_tried_once_more(tmp_path: Path) -> No
     assert code == EXIT_REGRESSION
     assert conduct.calls == ["races", "ltp", "trinity", "races", "ltp"]
     state = Night.model_validate_json(
-        (tmp_path / "nights" / night.night / nights.STATE_FILE).read_text())
+        (tmp_path / "nights" / night.night / NIGHT_FILE).read_text())
     assert {part.key: part.code for part in state.parts} == {
         "00-races": 0, "01-ltp": EXIT_INFRASTRUCTURE, "02-trinity": 1,
     }
@@ -214,7 +214,7 @@ def test_retention_keeps_verdicts(tmp_path: Path) -> None:
         (tmp_path / night / "00-races/boots/b").mkdir(parents=True)
         (tmp_path / night / "00-races/tests-after").mkdir()
         (tmp_path / night / "00-races/verdicts.jsonl").touch()
-        (tmp_path / night / nights.STATE_FILE).touch()
+        (tmp_path / night / NIGHT_FILE).touch()
     nights.retain(tmp_path, 2)
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.glob("*/00-races/*")}
     assert {"1/00-races/verdicts.jsonl", "2/00-races/boots", "3/00-races/tests-after"} <= left
