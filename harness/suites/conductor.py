@@ -79,7 +79,7 @@ def new_run(lab: Workbench, plan: SuitePlan, directory: Path) -> Run:
     """The record of a run that begins now: plan, host and harness."""
     return Run(
         run=directory.name, started=moments.now(), plan=plan, host=describe_host(),
-        harness=describe_harness(lab.project.root),
+        harness=describe_harness(),
     )
 
 
