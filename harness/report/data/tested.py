@@ -34,7 +34,7 @@ def sentences(directories: Iterable[Path]) -> list[str]:
     for directory in directories:
         run, verdicts = load_run(directory)
         texts = [
-            _pair(before, after, compare(verdicts, before, after))
+            _pair(before, after, compare(verdicts, before, after))  # type: ignore[arg-type]
             for before, after in _pairs(directory)
         ]
         head = run.suite or directory.resolve().name
