@@ -164,7 +164,7 @@ def _mirror(_: Workspace) -> Finding:
 
     purpose = "the kernel's source and the image's packages"
     try:
-        mirror = resolve_mirror(config.load().config.mirror, None)
+        mirror = resolve_mirror(config.load().settings.mirror, None)
     except HarnessError as error:
         return Finding("Debian mirror", MISSING, error.message, purpose, error.hint)
     return Finding("Debian mirror", OK, f"{mirror.url} ({mirror.origin})", purpose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -40,7 +41,7 @@ def bases(
         env.project.base(name)
     found = survey(env.workspace, env.project, names or list(env.project.config.bases), mirror)
     if as_json:
-        common.print_json([status.record() for status in found])
+        common.print_json([asdict(status) for status in found])
         return
     for status in found:
         here = f"{status.cached} is here" if status.cached else "not here"

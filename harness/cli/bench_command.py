@@ -138,4 +138,4 @@ def _directory(env: Setup, out: Path | None, profile: str) -> Path:
             raise UserError(f"{out} holds a run already", hint=f"use --resume {out}, or another")
         return out
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
-    return env.project.root / env.project.config.defaults.results / f"{stamp}-{profile}"
+    return env.project.results / f"{stamp}-{profile}"

@@ -53,7 +53,7 @@ def build(
     ]
     if as_json:
         common.print_json([
-            {"variant": b.variant, "key": b.key, "directory": str(b.directory), **b.metadata}
+            {"directory": str(b.directory), **b.kernel.model_dump()}
             for b in builds
         ])
     else:

@@ -18,6 +18,7 @@ from harness.kernel.source.sources import find_source
 from harness.machine.guest import Guest
 from harness.measure.hoststate import describe_harness, describe_host
 from harness.measure.runner import now
+from harness.records.old_runs import old_kernel
 from harness.records.old_verdicts import (
     BAD,
     StabilityRun,
@@ -103,7 +104,7 @@ def _note(run: StabilityRun, variant: str, build: Build) -> None:
             f"the run was begun with another build of '{variant}' ({known}, now {build.key})",
             hint="start a new one",
         )
-    run.variants[variant] = build.metadata
+    run.variants[variant] = old_kernel(build.kernel)
 
 
 class Conductor:

@@ -17,7 +17,7 @@ from harness.machine.accel import Accel
 from harness.measure.hoststate import describe_harness, describe_host
 from harness.measure.planning import Plan
 from harness.measure.runner import Bench, Runner, describe, estimate, now
-from harness.records.old_runs import RUN_FILE, Run, RunStatus, RunWriter, load_run
+from harness.records.old_runs import RUN_FILE, Run, RunStatus, RunWriter, load_run, old_kernel
 
 
 @dataclass(frozen=True)
@@ -116,16 +116,16 @@ def _conduct(env: Setup, request: Request, writer: RunWriter) -> int:
     image = machines.need_image(env, request.mirror)
     programs = build_programs(env.workspace, env.project, env.progress)
     chosen = _accels(env, plan, builds[plan.variants[0]])
-    writer.run.variants = {name: build.metadata for name, build in builds.items()}
+    writer.run.variants = {name: old_kernel(build.kernel) for name, build in builds.items()}
     for boot in plan.boots:
         if boot.variant not in builds:
-            metadata = {**builds[boot.kernel].metadata, "control_of": boot.kernel}
+            metadata = {**old_kernel(builds[boot.kernel].kernel), "control_of": boot.kernel}
             writer.run.variants[boot.variant] = metadata
     writer.run.accels = [accel.record() for accel in chosen.values()]
     writer.run.accel = writer.run.accels[0]
     version = ".".join(map(str, accels.qemu_version(qemu.binary())))
     writer.run.qemu = {"binary": qemu.BINARY, "version": version}
-    writer.run.image = image.metadata
+    writer.run.image = image.record.model_dump()
     writer.save()
     runner = Runner(Bench(plan, builds, image, programs, chosen, env.progress), writer)
     runner.run()

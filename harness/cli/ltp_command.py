@@ -60,7 +60,7 @@ def ltp(
     config = env.project.config
     wanted = (
         common.names(variants, "--variants") if variants
-        else config.ltp.variants or config.defaults.variants
+        else env.project.suite("ltp").variants or config.defaults.variants
     )
     common.check_base(env.project, wanted, base, "--variants")
     directory = results_directory(env, out, "ltp")

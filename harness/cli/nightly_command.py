@@ -16,7 +16,6 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli import common
-from harness.cli.stability_command import SUITE_VARIANTS
 from harness.core.deadline import Deadline
 from harness.core.errors import (
     EXIT_GUEST_CRASH,
@@ -71,7 +70,7 @@ def nightly(
     plan = env.project.config.nightly
     if not plan.suites:
         raise UserError("harness.toml plans no night", hint="add [[nightly.suites]]")
-    root = env.project.root / env.project.config.defaults.results / "nightly"
+    root = env.project.results / "nightly"
 
     def planned() -> list[NightlySuite]:
         possible = _possible(env, plan.suites, ltp)
@@ -107,14 +106,14 @@ def _possible(
     if tree or env.project.config.ltp.path:
         return list(suites)
     if any(suite.suite == "ltp" for suite in suites):
-        env.progress.warn("ltp is not planned: --ltp or [ltp] path names its tree")
+        env.progress.warn("ltp is not planned: --ltp or [settings.ltp] path names its tree")
     return [suite for suite in suites if suite.suite != "ltp"]
 
 
 def in_time(suites: Sequence[NightlySuite], share: float) -> list[NightlySuite]:
     """What runs for a time runs for ``share`` of it; the rest takes as long as its tests take."""
     return [
-        suite.model_copy(update={"minutes": suite.minutes * share})
+        suite.model_copy(update={"minutes": (suite.minutes or 10.0) * share})
         if suite.suite in TIMED else suite
         for suite in suites
     ]
@@ -201,9 +200,10 @@ def _suite(env: common.Setup, night: _Night, suite: NightlySuite, directory: Pat
     lists = suites.LtpRequest(night.ltp, suite.lists, None, 120.0)
     request = suites.Request(
         suite=suite.suite, variants=_variants(env, suite), tests=suite.tests,
-        seconds=60 * suite.minutes, seed=_seed(night, directory.name), threads=0, accel="auto",
-        smp=suite.smp, memory=suite.memory, append="numa=fake=2", directory=directory,
-        resume=True, jobs=suite.jobs,
+        seconds=60 * (suite.minutes or 10.0), seed=_seed(night, directory.name),
+        threads=0, accel="auto",
+        smp=suite.smp or 0, memory=suite.memory or "", append="numa=fake=2", directory=directory,
+        resume=True, jobs=suite.jobs or 1,
         ltp=lists if suite.suite == "ltp" else None,
     )
     try:
@@ -229,9 +229,7 @@ def _suite(env: common.Setup, night: _Night, suite: NightlySuite, directory: Pat
 
 
 def _variants(env: common.Setup, suite: NightlySuite) -> list[str]:
-    usual = SUITE_VARIANTS.get(suite.suite) or env.project.config.defaults.variants
-    if suite.suite == "ltp":
-        usual = env.project.config.ltp.variants or usual
+    usual = env.project.suite(suite.suite).variants or env.project.config.defaults.variants
     names = suite.variants or usual
     for name in names:
         env.project.variant(name)

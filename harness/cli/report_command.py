@@ -53,7 +53,7 @@ def report(
     from harness.report.data.find import is_suite_run, newest_run  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
-    results = env.project.root / env.project.config.defaults.results
+    results = env.project.results
     if metric is not None and not trend:
         raise UserError("--metric chooses what --trend shows", hint="add --trend")
     if trend:

@@ -48,12 +48,13 @@ def reproduce(
     """
     from harness.cli import conduct, machines, suites  # noqa: PLC0415
     from harness.measure.runner import now  # noqa: PLC0415
+    from harness.records.old_runs import old_kernel  # noqa: PLC0415
     from harness.records.old_verdicts import BAD, VerdictWriter, load_run  # noqa: PLC0415
     from harness.suites.outcome import line  # noqa: PLC0415
     from harness.suites.suite import Queue, SuiteRunner, TestCase  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
-    root = run or env.project.root / env.project.config.defaults.results
+    root = run or env.project.results
     directory, old = find(root, ident)
     recorded, _ = load_run(directory)
     name = variant or old.variant
@@ -75,7 +76,7 @@ def reproduce(
     if gdb:
         _say_gdb(env, build.vmlinux, where, name)
     writer = VerdictWriter(where, recorded.model_copy(update={
-        "started": now(), "finished": "", "variants": {name: build.metadata},
+        "started": now(), "finished": "", "variants": {name: old_kernel(build.kernel)},
         "planned": {name: [(old.test, old.seed)]},
     }))
     seen: list[Verdict] = []

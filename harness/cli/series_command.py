@@ -72,7 +72,8 @@ def status(
     work = _tree(env, variant, tree)
     if as_json:
         common.print_json({
-            "directory": str(series.directory), "origin": series.origin,
+            "directory": str(series.directory),
+            "record": series.record.model_dump() if series.record else None,
             "build": str(plan.cached or ""),
             "tree": str(work) if work.exists() else "",
             "patches": [
@@ -276,8 +277,9 @@ def fetch(
     assert found is not None
     if as_json:
         common.print_json({
-            "directory": str(found.directory), "origin": found.origin,
-            "patches": [patch.record() for patch in found.patches],
+            "directory": str(found.directory),
+            "record": found.record.model_dump() if found.record else None,
+            "patches": [patch.record().model_dump() for patch in found.patches],
         })
         return
     common.say("\n".join(patch.name for patch in found.patches))

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from harness.suites.outcome import RunOutcome
 
 # The variants a suite is for where nobody names any; the others take harness.toml's.
-SUITE_VARIANTS = {
-    "races": ["after-debug"], "piecewise": ["after-debug"],
-    "selftests": ["before-ltp", "after-ltp"],
-}
 Tests = Annotated[
     str, typer.Option("--tests", help="Only these, comma-separated; * is known, !NAME: not this.")
 ]
@@ -71,7 +67,7 @@ def stability(
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
     wanted = (
         common.names(variants, "--variants") if variants
-        else SUITE_VARIANTS.get(suite) or env.project.config.defaults.variants
+        else env.project.suite(suite).variants or env.project.config.defaults.variants
     )
     common.check_base(env.project, wanted, base, "--variants")
     directory = results_directory(env, out, suite)
@@ -87,7 +83,7 @@ def stability(
 def results_directory(env: common.Setup, out: Path | None, suite: str) -> Path:
     """Where a run is written: ``--out``, or a directory of its own below results/."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
-    return out or env.project.root / env.project.config.defaults.results / f"{stamp}-{suite}"
+    return out or env.project.results / f"{stamp}-{suite}"
 
 
 def finish(env: common.Setup, outcome: RunOutcome, directory: Path, *, as_json: bool) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core import digest
@@ -11,16 +15,30 @@ from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.project.config import Project
 
+FOLDER = "guest"
 GUEST_DIR = "/opt/harness"  # where programs are pushed to
 
 
-def sources(project: Project) -> list[Path]:
-    """Every file that decides what the programs are."""
-    folder = project.root / "guest"
-    return sorted(
-        path for path in folder.rglob("*")
+def sources(project: Project) -> dict[str, Path]:
+    """Every file that decides what the programs are, by its name in guest/.
+
+    Built-in ones, and the project's own, which win over those of the same name.
+    """
+    return {
+        name: path for name, path in project.files(FOLDER).items()
         if path.suffix in (".c", ".h", ".sh") or path.name == "Makefile"
-    )
+    }
+
+
+@contextlib.contextmanager
+def source_tree(project: Project, scratch: Path) -> Iterator[Path]:
+    """All sources in one directory below ``scratch``, for make."""
+    with tempfile.TemporaryDirectory(prefix="sources.", dir=scratch) as folder:
+        tree = Path(folder)
+        for name, path in sources(project).items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, tree / name)
+        yield tree
 
 
 def build_programs(workspace: Workspace, project: Project, progress: Progress) -> Path:
@@ -29,9 +47,8 @@ def build_programs(workspace: Workspace, project: Project, progress: Progress) -
     Raises :class:`InfrastructureError` with the compiler's words when one does not compile.
     """
     need("gcc", package="gcc libc6-dev")
-    files = sources(project)
     key = digest.key({
-        str(path.relative_to(project.root)): digest.of_file(path) for path in files
+        f"{FOLDER}/{name}": digest.of_file(path) for name, path in sources(project).items()
     })
     found = workspace.published("programs", key)
     if found:
@@ -43,9 +60,8 @@ def build_programs(workspace: Workspace, project: Project, progress: Progress) -
         progress.say("compiling the guest's programs")
         with workspace.publish("programs", key) as staging:
             log = staging / "make.log"
-            code = run_logged(
-                ["make", "-s", "-j2", "-C", str(project.root / "guest"), f"OUT={staging}"], log
-            )
+            with source_tree(project, workspace.dir("tmp")) as tree:
+                code = run_logged(["make", "-s", "-j2", "-C", str(tree), f"OUT={staging}"], log)
             if code != 0:
                 kept = workspace.dir("logs") / "guest-programs.log"
                 kept.write_bytes(log.read_bytes())

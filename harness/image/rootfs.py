@@ -6,24 +6,24 @@ its own. Guest programs are no part of it, so that changing one rebuilds nothing
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core import digest
 from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import capture, need, run_logged, tail
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
+from harness.image import programs
 from harness.project.config import Project
+from harness.records.hosts import ImageRecord
 
 RECIPE = 1  # goes up when the way of making an image changes what comes out
 SPACE = 3 * 2**30
-MAKE_SECONDS = 60.0
+RECORD_FILE = "image.json"
 
 SSHD_CONFIG = """\
 # The guest is reachable from the host's 127.0.0.1 only, with one key.
@@ -46,7 +46,7 @@ class Image:
     """A published image."""
 
     directory: Path
-    metadata: dict[str, Any]
+    record: ImageRecord
 
     @property
     def disk(self) -> Path:
@@ -90,18 +90,33 @@ def get_image(
     return _load(workspace.dir("images", key))
 
 
+def image_steps(workspace: Workspace, project: Project) -> list[str]:
+    """What :func:`get_image` would do, in words; nothing is done."""
+    image = project.settings.image
+    if found := workspace.published("images", image_key(project)):
+        return [f"image: nothing to do, {found} is made"]
+    return [f"image: make one of {len(image.packages)} packages of Debian {image.suite} with "
+            "mmdebstrap (about a minute)"]
+
+
 def image_key(project: Project) -> str:
     """Hash of all that decides what the image is."""
-    image = project.config.image
+    image = project.settings.image
     return digest.key({
         "recipe": RECIPE, "suite": image.suite, "packages": sorted(image.packages),
         "size": image.size, "sshd": SSHD_CONFIG,
-        "init": digest.of_file(project.root / "guest" / "init.c"),
+        "init": digest.of_file(project.file("guest/init.c")),
     })
 
 
 def _load(directory: Path) -> Image:
-    return Image(directory, json.loads((directory / "image.json").read_text()))
+    path = directory / RECORD_FILE
+    try:
+        return Image(directory, ImageRecord.model_validate_json(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise InfrastructureError(
+            f"{path} is damaged: {error}", hint=f"remove {directory} and make it again"
+        ) from error
 
 
 def _make(workspace: Workspace, project: Project, staging: Path, mirror: str | None) -> None:
@@ -120,19 +135,20 @@ def _make(workspace: Workspace, project: Project, staging: Path, mirror: str | N
         _write_overlay(project, tree, staging, log)
         _make_disk(project, archive, tree, staging, log)
         packages = _packages(archive)
-    (staging / "image.json").write_text(json.dumps({
-        "key": image_key(project), "suite": project.config.image.suite, "packages": packages,
-    }, indent=1))
+    record = ImageRecord(
+        key=image_key(project), suite=project.settings.image.suite, packages=packages
+    )
+    (staging / RECORD_FILE).write_text(record.model_dump_json(indent=1) + "\n")
 
 
 def _bootstrap(
     project: Project, archive: Path, mirror: str | None, log: Path
 ) -> None:
-    image = project.config.image
+    image = project.settings.image
     argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(image.packages)}",
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
             image.suite, str(archive)]
-    mirror = mirror or project.config.mirror
+    mirror = mirror or project.settings.mirror
     if mirror:
         argv.append(mirror)
     if run_logged(argv, log) != 0:
@@ -161,9 +177,10 @@ def _write_overlay(project: Project, tree: Path, staging: Path, log: Path) -> No
     shutil.copy(staging / "id_ed25519.pub", tree / "root/.ssh/authorized_keys")
     shutil.copy(tree / "etc/ssh/ssh_host_ed25519_key.pub", staging / "host_key.pub")
     objects = tree.parent / "bin"
-    code = run_logged(
-        ["make", "-s", "-C", str(project.root / "guest"), f"OUT={objects}", f"{objects}/init"], log
-    )
+    with programs.source_tree(project, tree.parent) as sources:
+        code = run_logged(
+            ["make", "-s", "-C", str(sources), f"OUT={objects}", f"{objects}/init"], log
+        )
     if code != 0:
         raise InfrastructureError("guest/init.c does not compile", excerpt=tail(log, 20), log=log)
     shutil.copy(objects / "init", tree / "usr/sbin/harness-init")
@@ -179,7 +196,7 @@ def _make_disk(
     """
     disk = staging / "root.ext4"
     with disk.open("wb") as stream:
-        stream.truncate(_bytes(project.config.image.size))
+        stream.truncate(_bytes(project.settings.image.size))
     script = (
         'set -e; mkdir "$1/root"; tar -xf "$2" -C "$1/root" --exclude="./dev/*"; '
         'cp -a "$3/." "$1/root/"; chown -R 0:0 "$1/root/root" "$1/root/etc/ssh"; '

@@ -1,143 +1,107 @@
-"""``harness.toml``: bases, variants, image, profiles. Data, not code; checked to the last key.
+"""``harness.toml``: a project's kernels, comparisons and profiles. Data, not code.
 
-Raises :class:`UserError` for anything wrong, naming the key and the nearest right one.
+It is checked to the last key. Raises :class:`UserError` for anything wrong, naming the key and
+the nearest right one.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
 from harness.core.errors import UserError
-from harness.project.tables import Base, Comparison, SeriesTable, Strict, Variant
+from harness.project import builtin
+from harness.project.bases import BASE_KINDS, Base
+from harness.project.settings import GuestTable, ImageTable, Ltp, Settings
+from harness.project.table import Strict
+from harness.project.tables import (
+    ComparisonTable,
+    Defaults,
+    Family,
+    Nightly,
+    NightlySuite,
+    Profile,
+    SeriesTable,
+    SuiteTable,
+    Variant,
+    WorkloadPlan,
+)
+from harness.records.plans import Pair, Published
 
+__all__ = [
+    "Config", "NightlySuite", "Profile", "Project", "WorkloadPlan", "find_root", "load", "nearest",
+    "parse",
+]
 FILE_NAME = "harness.toml"
 T = TypeVar("T")
-
-
-class Image(Strict):
-    """The guests' root file system."""
-
-    suite: str = "bookworm"
-    packages: list[str] = Field(default_factory=list)
-    size: str = "2500M"
-    """Size of the (sparse) file, with head-room for tests; in mke2fs notation."""
-
-
-class Guest(Strict):
-    """The virtual machine every boot gets unless flags say otherwise."""
-
-    smp: int = Field(default=4, ge=1, le=64)
-    memory: str = "4G"
-    cmdline: str = ""
-    """Appended to the kernel command line of every boot, recorded with it."""
-
-
-class Ltp(Strict):
-    """What `harness ltp` takes when no flag is given."""
-
-    path: str = ""
-    """An installed LTP tree or a tarball of one."""
-    suites: list[str] = Field(default_factory=lambda: ["mm"])
-    """Names of its runtest files."""
-    skip_file: str = ""
-    """Tests not to run, one a line, each with its reason after it."""
-    variants: list[str] = Field(default_factory=list)
-    """Empty: defaults.variants."""
-
-
-class NightlySuite(Strict):
-    """One suite of a night."""
-
-    suite: str
-    """As `harness stability --suite`, or ltp."""
-    variants: list[str] = Field(default_factory=list)
-    """Empty: the suite's usual ones."""
-    tests: list[str] = Field(default_factory=list)
-    lists: list[str] = Field(default_factory=list)
-    """For ltp: runtest files."""
-    minutes: float = Field(default=10.0, gt=0)
-    """Guest minutes per variant, for suites that run for a time."""
-    smp: int = Field(default=0, ge=0, le=64)
-    memory: str = ""
-    """Of each guest; empty: [guest] memory. Tests that fill it take as long as there is of it."""
-    jobs: int = Field(default=1, ge=1)
-    """Guests at a time, which share the tests."""
-
-
-class Nightly(Strict):
-    """What `harness nightly` does."""
-
-    hours: float = Field(default=6.0, gt=0)
-    """No suite is begun after so many."""
-    keep: int = Field(default=14, ge=1)
-    """Nights whose logs and consoles are kept; verdicts are kept for ever."""
-    hook: str = ""
-    """A shell command at the end, with NIGHTLY_VERDICT, NIGHTLY_EXIT and NIGHTLY_DIR set."""
-    suites: list[NightlySuite] = Field(default_factory=list)
-
-
-class WorkloadPlan(Strict):
-    """One workload of a profile; ``params`` are the workload's own."""
-
-    name: str
-    params: dict[str, Any] = Field(default_factory=dict)
-    repeat: int = Field(default=2, ge=1)
-    accel: str = ""
-    """What --accel says when it is not given, for this workload alone: ``icount``,
-    ``auto,icount``. Empty: ``auto``."""
-
-
-class Profile(Strict):
-    """A named experiment: what ``harness bench --profile NAME`` runs."""
-
-    description: str = ""
-    boots: int = Field(default=2, ge=1)
-    """Boots of each variant."""
-    histories: int = Field(default=3, ge=1)
-    """Boots of each variant where instructions are counted, each with a history of its own."""
-    workloads: list[WorkloadPlan]
-
-
-class Defaults(Strict):
-    """What a command takes when no flag is given."""
-
-    base: str = "debian-6.1"
-    variants: list[str] = Field(default_factory=lambda: ["before", "after"])
-    profile: str = "quick"
-    results: str = "results"
+Tables = Mapping[str, object]
+"""What tomllib makes of a file, until the models have checked it."""
 
 
 class Config(Strict):
     """The whole of harness.toml."""
 
-    mirror: str = ""
-    """Debian mirror; empty takes the system's apt configuration."""
-    security_mirror: str = ""
-    """Mirror of the security archive; empty takes the system's apt configuration."""
+    settings: Settings
     defaults: Defaults = Field(default_factory=Defaults)
-    bases: dict[str, Base]
+    bases: dict[str, Base] = Field(min_length=1)
     series: dict[str, SeriesTable] = Field(default_factory=dict)
-    variants: dict[str, Variant]
-    comparisons: list[Comparison] = Field(default_factory=list)
-    image: Image = Field(default_factory=Image)
-    guest: Guest = Field(default_factory=Guest)
-    ltp: Ltp = Field(default_factory=Ltp)
-    nightly: Nightly = Field(default_factory=Nightly)
+    variants: dict[str, Variant] = Field(default_factory=dict)
+    families: dict[str, Family] = Field(default_factory=dict)
+    comparisons: list[ComparisonTable] = Field(default_factory=list)
     profiles: dict[str, Profile] = Field(default_factory=dict)
+    published: list[Published] = Field(default_factory=list)
+    suites: dict[str, SuiteTable] = Field(default_factory=dict)
+    nightly: Nightly = Field(default_factory=Nightly)
+
+    @property
+    def image(self) -> ImageTable:
+        """The guests' root file system."""
+        return self.settings.image
+
+    @property
+    def guest(self) -> GuestTable:
+        """The virtual machine every boot gets unless flags say otherwise."""
+        return self.settings.guest
+
+    @property
+    def ltp(self) -> Ltp:
+        """Where LTP is."""
+        return self.settings.ltp
 
 
 class Project:
-    """A checkout: its root directory and its parsed ``harness.toml``."""
+    """A directory with a harness.toml, and what that says."""
 
     def __init__(self, root: Path, config: Config) -> None:
         self.root = root
         self.config = config
+
+    @property
+    def settings(self) -> Settings:
+        """What the tools are told, whatever the experiment."""
+        return self.config.settings
+
+    @property
+    def results(self) -> Path:
+        """Where runs are written."""
+        return self.root / Path(self.settings.results).expanduser()
+
+    def path(self, name: str) -> Path:
+        """A path as harness.toml writes it: relative to that file."""
+        return self.root / Path(name).expanduser()
+
+    def file(self, name: str) -> Path:
+        """A file of the project, or the built-in one of that name if it has none."""
+        return builtin.find(self.root, name)
+
+    def files(self, folder: str) -> dict[str, Path]:
+        """Every file of a folder by its name there, the project's own before built-in ones."""
+        return builtin.files(self.root, folder)
 
     def base(self, name: str) -> Base:
         """The base of that name."""
@@ -150,6 +114,10 @@ class Project:
     def profile(self, name: str) -> Profile:
         """The profile of that name."""
         return _lookup(self.config.profiles, name, "profile")
+
+    def suite(self, name: str) -> SuiteTable:
+        """What a suite takes when no flag is given; of one that harness.toml does not name, too."""
+        return self.config.suites.get(name, SuiteTable())
 
     def base_name(self, variant: str) -> str:
         """The name of a variant's base."""
@@ -173,11 +141,36 @@ class Project:
 
     def comparisons(self, variants: Sequence[str]) -> list[tuple[str, str]]:
         """The declared pairs (baseline, variant) among some variants, in the order declared."""
-        pairs = [pair for entry in self.config.comparisons for pair in entry.pairs()]
-        return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(variants)]
+        return [(pair.baseline, pair.variant) for pair in self.pairs(variants)]
+
+    def pairs(self, variants: Sequence[str]) -> list[Pair]:
+        """The same as records. ``across`` is set where the two are of different bases.
+
+        Raises :class:`UserError` for two bases where harness.toml does not say ``across``.
+        """
+        found: dict[tuple[str, str], Pair] = {}
+        for entry in self.config.comparisons:
+            for baseline, variant in entry.pairs():
+                if {baseline, variant} <= set(variants):
+                    across = self._across(entry, baseline, variant)
+                    found.setdefault(
+                        (baseline, variant),
+                        Pair(baseline=baseline, variant=variant, across=across),
+                    )
+        return list(found.values())
+
+    def _across(self, entry: ComparisonTable, baseline: str, variant: str) -> bool:
+        one, two = self.base_name(baseline), self.base_name(variant)
+        if one != two and not entry.across:
+            raise UserError(
+                f"{variant} is compared with {baseline}, but one is built on {two} and the other "
+                f"on {one}: their difference would be that of two kernels",
+                hint="compare variants of one base, or say `across = true` in [[comparisons]]",
+            )
+        return one != two
 
 
-def _lookup(table: dict[str, T], name: str, what: str) -> T:
+def _lookup(table: Mapping[str, T], name: str, what: str) -> T:
     try:
         return table[name]
     except KeyError:
@@ -192,36 +185,103 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def find_root(start: Path | None = None) -> Path:
-    """The nearest directory at or above ``start`` that holds a harness.toml."""
+    """The nearest directory at or above ``start`` (the working directory) with a harness.toml."""
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         if (folder / FILE_NAME).is_file():
             return folder
-    package_root = Path(__file__).resolve().parents[2]
-    if (package_root / FILE_NAME).is_file():
-        return package_root
-    raise UserError(f"no {FILE_NAME} in {here} or above", hint="run harness inside its checkout")
+    raise UserError(
+        f"no {FILE_NAME} in {here} or above",
+        hint="run harness inside a project: a directory with that file",
+    )
 
 
 def load(root: Path | None = None) -> Project:
-    """Read and check harness.toml of the checkout at ``root`` (default: found from the cwd)."""
+    """Read and check the harness.toml at or above ``root`` (default: the working directory)."""
     root = find_root(root)
     path = root / FILE_NAME
+    return Project(root, parse(_read(path), str(path), root))
+
+
+def _read(path: Path) -> dict[str, object]:
     try:
-        data = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: {error}") from error
-    return Project(root, parse(data, str(path)))
 
 
-def parse(data: dict[str, Any], where: str) -> Config:
-    """Check the content of a harness.toml."""
+def parse(data: Tables, where: str, root: Path = Path()) -> Config:
+    """Check the content of a harness.toml; ``root`` is the directory that its paths start from."""
     try:
-        config = Config.model_validate(data)
+        config = Config.model_validate(_laid_over(_read(builtin.DEFAULTS), data))
     except ValidationError as error:
         raise UserError(f"{where}: {_explain(error)}") from error
+    config = _with_families(_with_defaults(config), where, root)
     variants = {name: _extended(config.variants, name, where) for name in config.variants}
     config = config.model_copy(update={"variants": variants})
+    _check_names(config, where)
+    try:
+        Project(root, config).pairs(list(config.variants))
+    except UserError as error:
+        raise UserError(f"{where}: comparisons: {error.message}", hint=error.hint) from error
+    return config
+
+
+def _laid_over(below: Tables, above: Tables) -> dict[str, object]:
+    """Two files as one: tables are merged, of anything else ``above`` wins."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _laid_over(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _with_defaults(config: Config) -> Config:
+    """What [defaults] leaves out: the first base and profile, every variant."""
+    given = config.defaults
+    defaults = given.model_copy(update={
+        "base": given.base or next(iter(config.bases)),
+        "variants": given.variants or list(config.variants),
+        "profile": given.profile or next(iter(config.profiles), ""),
+    })
+    return config.model_copy(update={"defaults": defaults})
+
+
+def _with_families(config: Config, where: str, root: Path) -> Config:
+    """A variant and a comparison for every patch of every family's directory."""
+    variants, comparisons = dict(config.variants), list(config.comparisons)
+    for family, table in config.families.items():
+        parent = variants.get(table.extends)
+        if parent is None:
+            raise UserError(
+                f"{where}: families.{family}: extends unknown variant '{table.extends}'",
+                hint=nearest(table.extends, variants),
+            )
+        names = sorted(path.name for path in (root / table.directory).glob("*.patch"))
+        if not names:
+            raise UserError(
+                f"{where}: families.{family}: no *.patch in {root / table.directory}",
+                hint="put patches there, or remove the table",
+            )
+        made = {
+            f"{family}-{name.removesuffix('.patch')}": Variant(
+                extends=table.extends, patches=[f"{table.directory}/{name}"],
+                tree=parent.tree or table.extends,
+            )
+            for name in names
+        }
+        for name in made.keys() & variants.keys():
+            raise UserError(f"{where}: families.{family}: variant '{name}' is there already")
+        variants |= made
+        comparisons.append(ComparisonTable(baseline=table.extends, variants=list(made)))
+    return config.model_copy(update={"variants": variants, "comparisons": comparisons})
+
+
+def _check_names(config: Config, where: str) -> None:
+    """Every base and every variant that another table names exists."""
     for name, variant in config.variants.items():
         base = variant.base or config.defaults.base
         if base not in config.bases:
@@ -229,14 +289,11 @@ def parse(data: dict[str, Any], where: str) -> Config:
                 f"{where}: variants.{name}: unknown base '{base}'",
                 hint=nearest(base, config.bases),
             )
-    _check_names(config, where)
-    return config
-
-
-def _check_names(config: Config, where: str) -> None:
-    """Every variant that a base or a comparison names exists."""
     named = [(f"bases.{name}", base.variants) for name, base in config.bases.items()]
     named += [("comparisons", [c.baseline, *c.variants]) for c in config.comparisons]
+    named += [(f"suites.{name}", table.variants) for name, table in config.suites.items()]
+    named += [("nightly.suites", table.variants) for table in config.nightly.suites]
+    named += [("defaults", config.defaults.variants)]
     for place, names in named:
         for name in names:
             if name not in config.variants:
@@ -260,36 +317,58 @@ def _extended(variants: dict[str, Variant], name: str, where: str) -> Variant:
                 f"{where}: variants.{name}: extends itself: {' -> '.join([*chain, parent])}"
             )
         chain.append(parent)
-    merged: dict[str, Any] = {}
+    merged = Variant()
     for link in reversed(chain):
-        for key, value in variants[link].model_dump(exclude_unset=True).items():
+        own = variants[link]
+        given = own.model_fields_set
+        merged = Variant(
+            base=own.base if "base" in given else merged.base,
+            series=own.series if "series" in given else merged.series,
+            config=[*merged.config, *own.config], patches=[*merged.patches, *own.patches],
             # The work tree is not taken over: its sharing is asked for, never a surprise.
-            merged[key] = [*merged.get(key, []), *value] if isinstance(value, list) else value
-        if link != name:
-            merged.pop("tree", None)
-    return Variant(**merged)
+            tree=own.tree, extends=own.extends,
+        )
+    return merged
 
 
 def _explain(error: ValidationError) -> str:
     """The first fault in words: where, what, and for an unknown key the nearest right one."""
     fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "value_error":
-        return f"{where}: {fault['ctx']['error']}"
-    if fault["type"] != "extra_forbidden":
-        return f"{where}: {fault['msg'].lower()}"
-    key = str(fault["loc"][-1])
-    return f"unknown key '{where}'; {nearest(key, _keys_at(fault['loc'][:-1]))}"
+    loc = [str(part) for part in fault["loc"]]
+    kind = ""
+    if loc[0] == "bases" and len(loc) > 2 and loc[2] in BASE_KINDS:
+        kind = loc.pop(2)  # the name of the model that was tried
+    where, table = ".".join(loc), ".".join(loc[:2])
+    known = list(BASE_KINDS[kind].model_fields) if kind else _keys_at(fault["loc"][:-1])
+    elsewhere = kind and any(loc[-1] in model.model_fields for model in BASE_KINDS.values())
+    match fault["type"]:
+        case "value_error":
+            words = f"{where}: {fault['ctx']['error']}"
+        case "missing" | "string_too_short" | "too_short" if kind:
+            words = f"{table}: kind '{kind}' needs `{loc[-1]}`"
+        case "union_tag_invalid":
+            words = f"{where}.kind: {fault['ctx']['tag']!r} is none of {', '.join(BASE_KINDS)}"
+        case "union_tag_not_found":
+            words = f"{where}: needs `kind`, one of {', '.join(BASE_KINDS)}"
+        case "extra_forbidden" if elsewhere:
+            words = f"{table}: kind '{kind}' has no `{loc[-1]}`"
+        case "extra_forbidden":
+            words = f"unknown key '{where}'; {nearest(loc[-1], known)}"
+        case _:
+            words = f"{where}: {fault['msg'].lower()}"
+    return words
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that the model at a place of harness.toml allows."""
-    model: Any = Config
+    model: object = Config
     for part in loc:
         if isinstance(model, type) and issubclass(model, BaseModel):
+            if str(part) not in model.model_fields:
+                return []
             model = model.model_fields[str(part)].annotation
-        else:
-            model = get_args(model)[-1]
+        elif args := get_args(model):
+            model = args[-1]
     if isinstance(model, type) and issubclass(model, BaseModel):
         return list(model.model_fields)
     return []

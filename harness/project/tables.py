@@ -1,91 +1,25 @@
-"""The tables of harness.toml that describe kernels: bases, series, variants, comparisons."""
+"""The tables of harness.toml that make up an experiment: series, variants, comparisons, suites."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-NAME = r"^([\w+-][\w.+-]*)?$"
-COMMIT = r"^([0-9a-f]{40}|[0-9a-f]{64})?$"
-BaseKind = Literal["debian", "git", "tarball", "dir"]
+from harness.project.table import NAME, Strict
+from harness.records.plans import Thp
+from harness.records.record import Scalar
+
 SeriesKind = Literal["dir", "mbox", "lore"]
 
 
-class Strict(BaseModel):
-    """A table of harness.toml in which an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Kinds(Strict):
-    """A table whose ``kind`` decides which keys it must and may have."""
-
-    def _check(self, allowed: dict[str, tuple[set[str], set[str]]], common: set[str]) -> None:
-        must, may = allowed[str(getattr(self, "kind"))]  # noqa: B009
-        kind = getattr(self, "kind")  # noqa: B009
-        for key in sorted(must):
-            if not getattr(self, key):
-                raise ValueError(f"kind '{kind}' needs `{key}`")
-        for key in sorted(self.model_fields_set - must - may - common - {"kind"}):
-            raise ValueError(f"kind '{kind}' has no `{key}`")
-
-
-class Base(_Kinds):
-    """A kernel source tree: where it comes from, how it is verified, what is built of it."""
-
-    kind: BaseKind
-    suite: str = ""
-    """Debian suite, for kind ``debian``."""
-    package: str = ""
-    """Debian source-tree package such as ``linux-source-6.1``, for kind ``debian``."""
-    security: bool = False
-    """Take the security archive's version where it is newer, as apt on the system would."""
-    version: str = ""
-    """Pin to one package version; empty takes what the mirror has."""
-    urls: list[str] = Field(default_factory=list)
-    """Where it can be had, the preferred one first, for kinds ``git`` and ``tarball``."""
-    ref: str = ""
-    """Tag or branch, for kind ``git``."""
-    commit: str = Field(default="", pattern=COMMIT)
-    """Commit id that ``ref`` must have; empty believes the server, and says so."""
-    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
-    """Of the tarball as downloaded."""
-    signature: str = ""
-    """URL or file of a detached signature of the *uncompressed* tarball, as kernel.org makes it."""
-    keyring: str = ""
-    """Keys that may have made the signature: a file for gpgv, relative to the checkout."""
-    path: str = ""
-    """The tree, for kind ``dir``."""
-    config: list[str] = Field(default_factory=list)
-    """Fragments of kernel/config/ that every variant of the base gets, in order."""
-    series: str = "kernel/patches/{base}"
-    """What ``{series}`` of a variant means on this base."""
-    variants: list[str] = Field(default_factory=list)
-    """What ``--base`` builds and measures; empty: defaults.variants."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        self._check({
-            "debian": ({"suite", "package"}, {"security", "version"}),
-            "git": ({"urls", "ref"}, {"commit"}),
-            "tarball": ({"urls"}, {"sha256", "signature", "keyring"}),
-            "dir": ({"path"}, set()),
-        }, {"config", "series", "variants"})
-        if self.kind == "tarball" and not self.sha256 and not (self.signature and self.keyring):
-            raise ValueError("a tarball needs `sha256`, or `signature` and `keyring`")
-        if bool(self.signature) != bool(self.keyring):
-            raise ValueError("`signature` and `keyring` go together")
-        return self
-
-
-class SeriesTable(_Kinds):
-    """A named series that is no directory of the checkout, or one with conditions."""
+class SeriesTable(Strict):
+    """A named series that is no directory of the project, or one with conditions."""
 
     kind: SeriesKind
     path: str = ""
-    """Directory with a ``series`` file, or a mailbox; relative to the checkout."""
+    """Directory with a ``series`` file, or a mailbox; relative to harness.toml."""
     message_id: str = ""
     """Of any mail of the thread, for kind ``lore``."""
     version: int = Field(default=0, ge=0)
@@ -95,11 +29,16 @@ class SeriesTable(_Kinds):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        self._check({
-            "dir": ({"path"}, {"patches"}),
-            "mbox": ({"path"}, {"version", "patches"}),
-            "lore": ({"message_id", "version", "patches"}, set()),
-        }, set())
+        must, may = {
+            "dir": (["path"], {"patches"}),
+            "mbox": (["path"], {"version", "patches"}),
+            "lore": (["message_id", "patches", "version"], set()),
+        }[self.kind]
+        for key in must:
+            if not getattr(self, key):
+                raise ValueError(f"kind '{self.kind}' needs `{key}`")
+        for key in sorted(self.model_fields_set - {*must, *may, "kind"}):
+            raise ValueError(f"kind '{self.kind}' has no `{key}`")
         if re.search(r"[<>\s/]", self.message_id):
             raise ValueError("`message_id` is written without brackets")
         return self
@@ -114,9 +53,9 @@ class Variant(Strict):
     """A series of harness.toml or a directory with a ``series`` file. ``{base}`` is the base's
     name, ``{series}`` the base's own series. Empty: no patches."""
     config: list[str] = Field(default_factory=list)
-    """More fragments of kernel/config/, after the base's."""
+    """More configuration fragments, after the base's."""
     patches: list[str] = Field(default_factory=list)
-    """Patch files, relative to the checkout, applied after the series."""
+    """Patch files, relative to harness.toml, applied after the series."""
     extends: str = ""
     """A variant whose keys are taken over: lists are appended to, other keys replaced."""
     tree: str = Field(default="", pattern=NAME)
@@ -124,15 +63,29 @@ class Variant(Strict):
     and share one are built one after the other, each compiling only what differs."""
 
 
-class Comparison(Strict):
+class Family(Strict):
+    """A directory of patches, each of which makes a variant FAMILY-NAME of an existing one.
+
+    They share its work tree, and each is compared with it.
+    """
+
+    directory: str
+    """Relative to harness.toml; NAME.patch makes the variant FAMILY-NAME."""
+    extends: str
+    """The variant that each patch is put on top of."""
+
+
+class ComparisonTable(Strict):
     """Which variant is measured against which: nothing is compared that is not declared."""
 
     baseline: str
     variants: list[str] = Field(min_length=1)
+    across: bool = False
+    """Allow variants of different bases: their difference is not the series' alone."""
 
     @model_validator(mode="before")
     @classmethod
-    def _one(cls, value: Any) -> Any:
+    def _one(cls, value: object) -> object:
         """``variant = "after"`` is short for a list of one."""
         if isinstance(value, dict) and "variant" in value:
             value = dict(value)
@@ -142,3 +95,90 @@ class Comparison(Strict):
     def pairs(self) -> list[tuple[str, str]]:
         """(baseline, variant) of each."""
         return [(self.baseline, name) for name in self.variants]
+
+
+class WorkloadPlan(Strict):
+    """One workload of a profile; ``params`` are the workload's own."""
+
+    name: str
+    params: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
+    """A list makes several cells."""
+    repeat: int = Field(default=2, ge=1)
+    accel: str = ""
+    """What --accel says when it is not given, for this workload alone: ``icount``,
+    ``auto,icount``. Empty: ``auto``."""
+    thp: Thp | None = None
+    """The guest's transparent huge pages while it runs; not given: what the workload wants."""
+
+
+class Profile(Strict):
+    """A named experiment: what ``harness bench --profile NAME`` runs."""
+
+    description: str = ""
+    boots: int = Field(default=2, ge=1)
+    """Boots of each variant."""
+    histories: int = Field(default=3, ge=1)
+    """Boots of each variant where instructions are counted, each with a history of its own."""
+    workloads: list[WorkloadPlan]
+
+
+class SuiteTable(Strict):
+    """What a suite of tests takes when no flag is given."""
+
+    variants: list[str] = Field(default_factory=list)
+    """Empty: defaults.variants."""
+    minutes: float = Field(default=5.0, gt=0)
+    """Guest minutes per variant, for suites that run for a time."""
+    smp: int | None = Field(default=None, ge=1, le=64)
+    """Not given: [settings.guest] smp."""
+    memory: str | None = None
+    """Of each guest. Not given: [settings.guest] memory."""
+    jobs: int = Field(default=1, ge=1)
+    """Guests at a time, which share the tests."""
+    append: str = ""
+    """More words for the kernel command line."""
+
+
+class NightlySuite(Strict):
+    """One suite of a night."""
+
+    suite: str
+    """As `harness stability --suite`, or ltp."""
+    variants: list[str] = Field(default_factory=list)
+    """Empty: the suite's usual ones."""
+    tests: list[str] = Field(default_factory=list)
+    lists: list[str] = Field(default_factory=list)
+    """For ltp: runtest files."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Guest minutes per variant, for suites that run for a time; None: the suite's usual ones."""
+    smp: int | None = Field(default=None, ge=1, le=64)
+    """None: the suite's usual ones."""
+    memory: str | None = None
+    """Of each guest; None: the suite's usual one. Tests that fill it take as long as there is of
+    it."""
+    jobs: int | None = Field(default=None, ge=1)
+    """Guests at a time, which share the tests; None: the suite's usual number."""
+
+
+class Nightly(Strict):
+    """What `harness nightly` does."""
+
+    hours: float = Field(default=6.0, gt=0)
+    """No suite is begun after so many."""
+    keep: int = Field(default=14, ge=1)
+    """Nights whose logs and consoles are kept; verdicts are kept for ever."""
+    hook: str = ""
+    """A shell command at the end, with NIGHTLY_VERDICT, NIGHTLY_EXIT and NIGHTLY_DIR set."""
+    suites: list[NightlySuite] = Field(default_factory=list)
+
+
+class Defaults(Strict):
+    """What a command takes when no flag is given."""
+
+    base: str = ""
+    """Empty: the first base of the file."""
+    variants: list[str] = Field(default_factory=list)
+    """Empty: every variant of the file that is written out, in its order."""
+    profile: str = ""
+    """Empty: the first profile of the file."""
+

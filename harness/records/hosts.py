@@ -6,7 +6,6 @@ from pydantic import Field
 
 from harness.records.record import AccelName, Record
 
-
 MOST_OTHERS_PCT = 10.0
 MOST_STEAL_PCT = 5.0
 MOST_MHZ_CHANGE_PCT = 10.0

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import UserError
 from harness.core.workspace import write_atomic
+from harness.records.kernels import Kernel
 
 SCHEMA = 1
 CONTROL_MARK = " (control)"
@@ -26,6 +27,22 @@ Record = TypeVar("Record", bound=BaseModel)
 RUN_FILE = "run.json"
 BOOTS_FILE = "boots.jsonl"
 SAMPLES_FILE = "samples.jsonl"
+
+
+def old_kernel(kernel: Kernel) -> dict[str, Any]:
+    """A kernel as run.json had it."""
+    value = kernel.model_dump()
+    source = value["source"]
+    patches = [
+        {k: v for k, v in patch.items() if (k, v) != ("kind", "series")}
+        for patch in value["patches"]
+    ]
+    series = value["series"] or {}
+    return {
+        **value, "patches": patches,
+        "source": {**source["details"], **{k: v for k, v in source.items() if k != "details"}},
+        "series": {**series.get("details", {}), "kind": series["kind"]} if series else {},
+    }
 
 
 class Sample(BaseModel):

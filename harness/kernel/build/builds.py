@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core import digest
-from harness.project.config import Project
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
-from harness.kernel.build import kbuild, reproducer
-from harness.kernel.build.recipe import RECIPE, Plan, plan_build
-from harness.kernel.source.sources import Source, find_source
-from harness.kernel.source.fetching import Wanted
+from harness.kernel.build import kbuild, metadata, reproducer
+from harness.kernel.build.metadata import METADATA_FILE
+from harness.kernel.build.recipe import RECIPE, BuildPlan, plan_build
 from harness.kernel.build.worktree import WorkTree
+from harness.kernel.source.fetching import Wanted
+from harness.kernel.source.sources import Source, find_source
+from harness.project.config import Project
+from harness.records.kernels import Kernel
 
-__all__ = ["Build", "Plan", "build_variant", "plan_build"]
+__all__ = ["Build", "BuildPlan", "build_variant", "plan_build"]
 DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on debian-6.1
 FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
-METADATA_FILE = "build.json"
 ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
              "System.map": "System.map", "config": ".config"}
 
@@ -34,10 +33,19 @@ ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
 class Build:
     """The artefacts of one variant."""
 
-    variant: str
-    key: str
     directory: Path
-    metadata: dict[str, Any]
+    kernel: Kernel
+    """All that decided what was built: the content of build.json."""
+
+    @property
+    def variant(self) -> str:
+        """The name under which it is wanted."""
+        return self.kernel.variant
+
+    @property
+    def key(self) -> str:
+        """Its name in the cache: a digest of all its inputs."""
+        return self.kernel.key
 
     @property
     def bzimage(self) -> Path:
@@ -62,14 +70,12 @@ class Build:
     @property
     def release(self) -> str:
         """The kernel release, such as 6.1.176."""
-        return str(self.metadata["release"])
+        return self.kernel.release
 
     @staticmethod
     def load(directory: Path, variant: str = "") -> Build:
         """Read a published build; ``variant`` is the name under which it is wanted now."""
-        metadata = json.loads((directory / METADATA_FILE).read_text())
-        metadata["variant"] = variant or metadata["variant"]
-        return Build(metadata["variant"], metadata["key"], directory, metadata)
+        return Build(directory, metadata.read(directory, variant))
 
 
 def build_variant(
@@ -107,7 +113,7 @@ def build_variant(
 
 
 def _make(
-    workspace: Workspace, project: Project, plan: Plan, *, jobs: int, force: bool,
+    workspace: Workspace, project: Project, plan: BuildPlan, *, jobs: int, force: bool,
     progress: Progress,
 ) -> Build:
     """Bring the slot up to date, compile, publish. The slot's lock is held."""
@@ -136,17 +142,17 @@ def _make(
         steps = make.compile(expected, f"building {plan.variant}", progress)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})
-    metadata = _describe(plan, source, make, config, time.monotonic() - start)
+    kernel = _describe(plan, source, make, config, time.monotonic() - start)
     with workspace.publish("builds", plan.key) as staging:
         for name, made in ARTEFACTS.items():
             shutil.copyfile(tree.obj / made, staging / name)
         shutil.copyfile(log, staging / "build.log")
-        (staging / METADATA_FILE).write_text(json.dumps(metadata, indent=1) + "\n")
+        (staging / METADATA_FILE).write_text(kernel.model_dump_json(indent=1) + "\n")
         reproducer.write(staging, plan.series, source, make)
     return Build.load(workspace.root / "builds" / plan.key, plan.variant)
 
 
-def _check_unchanged(workspace: Workspace, project: Project, plan: Plan) -> None:
+def _check_unchanged(workspace: Workspace, project: Project, plan: BuildPlan) -> None:
     """A tree of the user's must not have changed while it was copied: the key would lie."""
     source = plan.source
     if source is None or source.files is None:
@@ -156,10 +162,10 @@ def _check_unchanged(workspace: Workspace, project: Project, plan: Plan) -> None
         raise UserError(f"{source.path} changed while it was being copied", hint="build again")
 
 
-def _config_stamp(plan: Plan) -> str:
+def _config_stamp(plan: BuildPlan) -> str:
     """Names the inputs of the .config: all but patches to files that Kconfig cannot read."""
     assert plan.source is not None
-    source: Any = plan.source.digest
+    source: object = plan.source.digest
     if plan.source.files is not None:
         source = {k: v for k, v in plan.source.files.items() if _matters_to_kconfig(k)}
     patches = [
@@ -179,23 +185,21 @@ def _matters_to_kconfig(name: str) -> bool:
 
 
 def _describe(
-    plan: Plan, source: Source, make: kbuild.Kbuild, config: str, seconds: float
-) -> dict[str, Any]:
+    plan: BuildPlan, source: Source, make: kbuild.Kbuild, config: str, seconds: float
+) -> Kernel:
     """The content of build.json."""
     patches = plan.series.patches if plan.series else []
-    return {
-        "variant": plan.variant, "key": plan.key, "base": plan.base, "release": make.release(),
-        "source": {"version": source.version, "digest": source.digest, **source.origin},
-        "patches": [patch.record() for patch in patches],
-        "fragments": plan.fragments, "requested": plan.requested,
-        "config_digest": digest.of_bytes(config.encode()), "compiler": plan.compiler,
-        "arch": platform.machine(), "make_variables": plan.compat.make,
-        "compat": plan.compat.record(),
-        "series": plan.series.origin if plan.series else {},
-        "tools": {
+    return Kernel(
+        variant=plan.variant, key=plan.key, base=plan.base, lineage=plan.lineage,
+        release=make.release(), source=source.record,
+        patches=[patch.record() for patch in patches],
+        series=plan.series.record if plan.series else None,
+        fragments=plan.fragments, requested=plan.requested,
+        config_digest=digest.of_bytes(config.encode()), compiler=plan.compiler,
+        arch=platform.machine(), make_variables=plan.compat.make, compat=plan.compat.record(),
+        tools={
             "make": kbuild.first_line(["make", "--version"]),
             "ccache": kbuild.first_line(["ccache", "--version"]),
-            "tuxmake": kbuild.tuxmake_version(),
         },
-        "jobs": make.jobs, "seconds": round(seconds, 1),
-    }
+        jobs=make.jobs, seconds=round(seconds, 1),
+    )

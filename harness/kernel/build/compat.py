@@ -11,17 +11,18 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, ValidationError
 
 from harness.core import versions
 from harness.core.errors import UserError
-from harness.project.tables import Strict
 from harness.core.versions import Range, Version
 from harness.kernel.series.patches import Patch, load_patches
+from harness.project import builtin
+from harness.project.table import Strict
+from harness.records.kernels import CompatRecord
 
-DIRECTORY = Path("kernel/patches/compat")
+DIRECTORY = "kernel/patches/compat"
 RULES = "rules.toml"
 
 
@@ -60,19 +61,32 @@ class Compat:
     patches: tuple[Patch, ...] = ()
     applied: tuple[Rule, ...] = ()
 
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, object]:
         """What of it the key of a build must hold; patches and symbols are there by themselves."""
         return {"make": self.make, **({"language": self.language} if self.language else {})}
 
-    def record(self) -> list[dict[str, Any]]:
+    def record(self) -> list[CompatRecord]:
         """For build.json and run.json."""
-        return [rule.model_dump(exclude_defaults=True) for rule in self.applied]
+        return [
+            CompatRecord(name=rule.name, reason=rule.reason, details={
+                key: what for key, what in (
+                    ("make", _assignments(rule.make)), ("language", rule.language),
+                    ("config", _assignments(rule.config)), ("patches", ", ".join(rule.patches)),
+                ) if what
+            })
+            for rule in self.applied
+        ]
+
+
+def _assignments(values: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 def choose(root: Path, tree: Path, kernel: str, compiler: str) -> Compat:
     """What the kernel of version ``kernel`` in ``tree`` needs; ``compiler`` as gcc says it.
 
-    Raises :class:`UserError` for a damaged rules.toml or a missing patch.
+    ``root`` is the project's, whose rules come before built-in ones. Raises :class:`UserError`
+    for a damaged rules.toml or a missing patch.
     """
     version, gcc = versions.parse(kernel), gcc_version(compiler)
     applied = [
@@ -87,14 +101,23 @@ def choose(root: Path, tree: Path, kernel: str, compiler: str) -> Compat:
     for rule in applied:
         make |= rule.make
         config |= rule.config
-        patches += load_patches(root / DIRECTORY, rule.patches, f"rule {rule.name}", "compat")
+        for name in rule.patches:
+            folder = builtin.find(root, f"{DIRECTORY}/{name}").parent
+            patches += load_patches(folder, [name], f"rule {rule.name}", "compat")
     language = next((rule.language for rule in reversed(applied) if rule.language), "")
     return Compat(make, language, config, tuple(patches), tuple(applied))
 
 
 def load(root: Path) -> list[Rule]:
-    """All rules of a checkout; none without a rules.toml."""
-    path = root / DIRECTORY / RULES
+    """The built-in rules, and those of the project: of two of one name the project's holds."""
+    rules: dict[str, Rule] = {}
+    for top in dict.fromkeys((builtin.builtin_root(), root)):
+        rules |= {rule.name: rule for rule in _read(top / DIRECTORY / RULES)}
+    return list(rules.values())
+
+
+def _read(path: Path) -> list[Rule]:
+    """The rules of one file; none where there is none."""
     if not path.exists():
         return []
     try:

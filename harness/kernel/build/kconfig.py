@@ -11,20 +11,21 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.project.config import nearest
 from harness.core.errors import UserError
 from harness.core.versions import Range, Version
+from harness.project.config import Project, nearest
 
 SETTING = re.compile(r'CONFIG_(\w+)=("(?:[^"\\]|\\.)*"|[^\s#"]+)\s*(?:#.*)?$')
 RANGE = re.compile(r"#\s*\[\s*([<>][^\]]*)\]")
 OPTIONAL = re.compile(r"#\s*\[optional\]")
 UNSET = re.compile(r"#\s*CONFIG_(\w+) is not set\s*(?:#.*)?$")
 MAX_LISTED = 12
+DIRECTORY = "kernel/config"
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """One fragment of kernel/config/; ``n`` stands for "is not set"."""
+    """One configuration fragment; ``n`` stands for "is not set"."""
 
     name: str
     symbols: dict[str, str]
@@ -65,19 +66,20 @@ def parse_fragment(text: str, name: str, version: Version | None = None) -> Frag
 
 
 def load_fragments(
-    directory: Path, names: Iterable[str], version: Version | None = None
+    project: Project, names: Iterable[str], version: Version | None = None
 ) -> list[Fragment]:
-    """The fragments ``directory/NAME.config``, in order, as they hold for a kernel version.
+    """The fragments of those names, in order, as they hold for a kernel version.
 
-    Raises :class:`UserError` for one that does not exist.
+    Each is a file ``kernel/config/NAME.config`` of the project, or else the built-in one. Raises
+    :class:`UserError` for one that is neither.
     """
     fragments = []
     for name in names:
-        path = directory / f"{name}.config"
+        path = project.file(f"{DIRECTORY}/{name}.config")
         try:
             fragments.append(parse_fragment(path.read_text(), str(path), version))
         except OSError as error:
-            known = [other.stem for other in directory.glob("*.config")]
+            known = [other.removesuffix(".config") for other in project.files(DIRECTORY)]
             raise UserError(
                 f"no config fragment {path}: {error.strerror}", hint=nearest(name, known)
             ) from error

@@ -6,29 +6,30 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core import digest, versions
-from harness.project.config import Project
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.kernel.build import compat as compats
 from harness.kernel.build import kbuild, kconfig
-from harness.kernel.series import patchlist
 from harness.kernel.build.compat import Compat
+from harness.kernel.series import patchlist
 from harness.kernel.series.patches import SERIES_CONFIG, Series
-from harness.kernel.source.sources import Source, find_source, get_source
 from harness.kernel.source.fetching import Wanted
+from harness.kernel.source.sources import Source, find_source, get_source
+from harness.project.config import Project
 
 RECIPE = 1  # goes up when the way of building changes what comes out
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """What has to be done for a variant. While something has to be fetched there is no key."""
 
     variant: str
     base: str
+    lineage: str
+    """What its build may be compared with: builds on the same base, or of the same tree."""
     slot: str
     source: Source | None
     series: Series | None
@@ -65,7 +66,7 @@ def plan_build(
     workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
     wanted: Wanted | None = None, progress: Progress | None = None, fetch: bool = False,
     patches: int | None = None,
-) -> Plan:
+) -> BuildPlan:
     """What a build of the variant would do; downloads nothing unless ``fetch``.
 
     ``patches`` takes only so many patches from the start of the variant's series.
@@ -101,8 +102,9 @@ def plan_build(
     key = ""
     if source and not absent:
         key = digest.key(_inputs(source, stack, requested, compiler, compat))
-    return Plan(
-        variant, base, f"work/{_slot_name(base, source)}/{config.tree or variant}", source, stack,
+    return BuildPlan(
+        variant, base, str(source_dir.expanduser().absolute()) if source_dir else base,
+        f"work/{_slot_name(base, source)}/{config.tree or variant}", source, stack,
         compat, names, requested, optional, notes, compiler, key,
         workspace.published("builds", key) if key else None, tuple(to_fetch),
     )
@@ -118,11 +120,10 @@ def _symbols(
     it is applied, asks for itself, and then the variant's.
     """
     version = versions.parse(source.version) if source else None
-    folder = project.root / "kernel" / "config"
-    fragments = kconfig.load_fragments(folder, [n for n in names if n in of_base], version)
+    fragments = kconfig.load_fragments(project, [n for n in names if n in of_base], version)
     if series and (path := series.directory / SERIES_CONFIG).exists():
         fragments.append(kconfig.parse_fragment(path.read_text(), str(path), version))
-    fragments += kconfig.load_fragments(folder, [n for n in names if n not in of_base], version)
+    fragments += kconfig.load_fragments(project, [n for n in names if n not in of_base], version)
     requested, notes = kconfig.merge(fragments)
     skipped = sorted({s for f in fragments for s in f.skipped} - set(requested))
     if source and skipped:
@@ -134,7 +135,7 @@ def _symbols(
 def _inputs(
     source: Source, series: Series | None, requested: dict[str, str], compiler: str,
     compat: Compat,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything that decides what the kernel will be."""
     return {
         "recipe": RECIPE, "source": source.digest,
@@ -149,4 +150,4 @@ def _slot_name(base: str, source: Source | None) -> str:
     """Users' trees get work areas of their own, or each change of tree would copy it whole."""
     if source is None or source.files is None:
         return base
-    return f"{base}+{digest.key(source.origin['path'])[:8]}"
+    return f"{base}+{digest.key(source.record.details['path'])[:8]}"

@@ -54,12 +54,12 @@ def _wrapper(make: kbuild.Kbuild) -> str:
 
 
 def _comment(source: Source) -> str:
-    origin = source.origin
-    if origin["kind"] == "debian":
-        return (f"{origin['package']} {source.version} of Debian {origin['suite']}, "
+    kind, details = source.record.kind, source.record.details
+    if kind == "debian":
+        return (f"{details['package']} {source.version} of Debian {details['suite']}, "
                 f"package sha256 {source.digest}")
-    if origin["kind"] == "git":
-        return f"commit {origin['commit']} ({origin['ref']}) of {origin['url']}"
-    if origin["kind"] == "tarball":
-        return f"tarball {Path(origin['url']).name}, sha256 {origin['sha256']}"
+    if kind == "git":
+        return f"commit {details['commit']} ({details['ref']}) of {details['url']}"
+    if kind == "tarball":
+        return f"tarball {Path(details['url']).name}, sha256 {details['sha256']}"
     return f"a local tree of version {source.version}, listing digest {source.digest}"

@@ -14,7 +14,6 @@ update that was killed is repaired by the next one.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import stat
@@ -22,7 +21,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.core.errors import HarnessError, UserError
 from harness.core.progress import Progress
@@ -33,6 +33,17 @@ from harness.kernel.source.sources import Source
 
 OBJ = ".obj"  # no name that a user's tree has
 RUNNING = ".harness-running"  # in the object tree while make runs
+
+
+class TreeState(BaseModel):
+    """What is known of a source tree: ``src.json``."""
+
+    touched: list[str] = Field(default_factory=list)
+    """Files that may differ from the source they were copied from."""
+    origin: str = ""
+    """The digest of that source."""
+    files: dict[str, str] | None = None
+    """The listing of a tree of the user's, as it was when it was copied."""
 
 
 class WorkTree:
@@ -61,37 +72,37 @@ class WorkTree:
             if not self._can_update(state, source):
                 with progress.task("copying the source tree"):
                     self._create(source)
-                state = {"touched": [], "origin": source.digest, "files": source.files}
-            stale = _changed(state.get("files"), source.files)
-            doubtful = sorted({*state["touched"], *overlay, *stale})
-            self._write_state({**state, "touched": doubtful})
+                state = TreeState(origin=source.digest, files=source.files)
+            assert state is not None
+            stale = _changed(state.files, source.files)
+            doubtful = sorted({*state.touched, *overlay, *stale})
+            self._write_state(state.model_copy(update={"touched": doubtful}))
             written = [
                 name for name in doubtful
                 if self._settle(name, overlay[name] if name in overlay else source.path / name)
             ]
         self._write_state(
-            {"touched": sorted(overlay), "origin": source.digest, "files": source.files}
+            TreeState(touched=sorted(overlay), origin=source.digest, files=source.files)
         )
         self.obj.mkdir(exist_ok=True)
         return written
 
-    def _read_state(self) -> dict[str, Any]:
+    def _read_state(self) -> TreeState | None:
         try:
-            value = json.loads(self._state.read_text())
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
+            return TreeState.model_validate_json(self._state.read_text())
+        except (OSError, ValidationError):
+            return None
 
-    def _write_state(self, state: dict[str, Any]) -> None:
-        write_atomic(self._state, json.dumps(state))
+    def _write_state(self, state: TreeState) -> None:
+        write_atomic(self._state, state.model_dump_json())
 
-    def _can_update(self, state: dict[str, Any], source: Source) -> bool:
+    def _can_update(self, state: TreeState | None, source: Source) -> bool:
         """Whether src can be brought up to date file by file."""
-        if not state or not self.src.is_dir():
+        if state is None or not self.src.is_dir():
             return False
-        if source.files is not None and state.get("files") is not None:
+        if source.files is not None and state.files is not None:
             return True  # both are listed: the difference is known
-        return bool(state.get("origin") == source.digest)
+        return state.origin == source.digest
 
     def _create(self, source: Source) -> None:
         """A fresh copy. The state goes first and comes last: a killed copy is not believed."""

@@ -10,7 +10,6 @@ import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError, UserError
@@ -37,8 +36,8 @@ def unreachable(limit: float = REACH_LIMIT) -> str:
 
 def fetch(
     table: SeriesTable, into: Path, progress: Progress, mailbox: Path | None = None
-) -> dict[str, Any]:
-    """Leave the series in ``into/series.mbx``; what b4 said of it.
+) -> dict[str, str]:
+    """Leave the series in ``into/series.mbx``; for its record: from where, what b4 said of it.
 
     ``mailbox`` stands in for the archive. Raises :class:`UserError` when the archive
     cannot be reached and :class:`InfrastructureError` when b4 fails.
@@ -67,10 +66,11 @@ def fetch(
         if code or len(made) != 1:
             raise _explain(table, log)
         shutil.move(made[0], into / "series.mbx")
+    word, lines = attestation(log.read_text(errors="replace"))
     return {
-        "message_id": table.message_id, "version": table.version,
+        "message_id": table.message_id, "version": str(table.version),
         "from": str(mailbox) if mailbox else ARCHIVE,
-        "attestation": attestation(log.read_text(errors="replace")),
+        "attestation": word, "attestation_lines": "\n".join(lines),
     }
 
 
@@ -84,8 +84,8 @@ def _explain(table: SeriesTable, log: Path) -> UserError | InfrastructureError:
     return InfrastructureError(f"b4 failed for {table.message_id}", excerpt=text, log=log)
 
 
-def attestation(output: str) -> dict[str, Any]:
-    """What b4 said: its marks per patch, and one word that sums them up.
+def attestation(output: str) -> tuple[str, list[str]]:
+    """What b4 said: one word that sums it up, and its marks per patch.
 
     ``verified`` when every patch has a good mark, ``failed`` when one has a bad mark,
     ``none`` when b4 said nothing of signatures, else ``partial``.
@@ -100,4 +100,4 @@ def attestation(output: str) -> dict[str, Any]:
         word = "verified"
     else:
         word = "partial" if good else "none"
-    return {"result": word, "lines": lines}
+    return word, lines

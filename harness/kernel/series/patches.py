@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.core import digest
 from harness.core.errors import UserError
 from harness.core.proc import need
 from harness.core.progress import Progress
 from harness.kernel.series import plumbing
+from harness.records.kernels import PatchRecord, SeriesRecord
 
 SERIES_FILE = "series"
 SERIES_CONFIG = "series.config"
@@ -32,13 +32,11 @@ class Patch:
     """Why it is applied: ``series``, ``compat`` for one that makes an old tree build, or
     ``extra`` for one that a variant names itself."""
 
-    def record(self) -> dict[str, str]:
-        """For build.json and run.json; without a ``kind`` it is one of the series.
-
-        Records of the same build, older and newer, are compared as they are.
-        """
-        common = {"name": self.name, "sha256": self.sha256, "subject": self.subject}
-        return common if self.kind == "series" else {**common, "kind": self.kind}
+    def record(self) -> PatchRecord:
+        """For build.json and run.json."""
+        return PatchRecord(
+            name=self.name, sha256=self.sha256, subject=self.subject, kind=self.kind
+        )
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ class Series:
 
     directory: Path
     patches: list[Patch]
-    origin: dict[str, Any] = field(default_factory=dict)
-    """Provenance of a series that is not a directory of the checkout."""
+    record: SeriesRecord | None = None
+    """Where the series is from; None where there are only patches of other kinds."""
 
     @property
     def changing(self) -> list[Patch]:
@@ -72,12 +70,13 @@ def load_series(directory: Path) -> Series:
     except OSError as error:
         raise UserError(
             f"no series: {listing}: {error.strerror}",
-            hint="measure the base alone with --variants before",
+            hint="make it, or name a variant without a series",
         ) from error
     names = [name for line in lines if (name := re.sub(r"(^|\s)#.*", "", line).strip())]
     if not names:
         raise UserError(
-            f"series {directory} is empty", hint="measure the base alone with --variants before"
+            f"series {directory} is empty",
+            hint="add patches to it, or name a variant without a series",
         )
     return Series(directory, [_load_patch(directory, name, str(listing)) for name in names])
 

@@ -6,7 +6,6 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness.core import digest
 from harness.core.errors import UserError
@@ -17,6 +16,7 @@ from harness.kernel.series import lore, mailseries
 from harness.kernel.series.patches import Series, load_patches, load_series
 from harness.project.config import Project, nearest
 from harness.project.tables import SeriesTable
+from harness.records.kernels import SeriesRecord
 
 RECIPE = 1  # goes up when mailboxes are turned into patches in another way
 META_FILE = "series.json"
@@ -56,13 +56,13 @@ def get_series(
     """
     wanted = table(project, name)
     if wanted.kind == "dir":
-        series = load_series(project.root / Path(wanted.path).expanduser())
+        series = load_series(project.path(wanted.path))
         if wanted.patches and len(series.patches) != wanted.patches:
             raise UserError(
                 f"series {name} has {len(series.patches)} patches, not {wanted.patches}"
             )
-        return series
-    source = project.root / Path(wanted.path).expanduser()
+        return replace(series, record=SeriesRecord(kind="dir", name=name))
+    source = project.path(wanted.path)
     where = _published_name(wanted, source)
     published = workspace.published(*where)
     if published is None and wanted.kind == "lore" and not fetch:
@@ -72,13 +72,24 @@ def get_series(
             _publish(workspace, where, wanted, mailbox or source, progress)
         published = workspace.root.joinpath(*where)
     series = load_series(published)
-    return replace(series, origin=json.loads((published / META_FILE).read_text()))
+    return replace(series, record=_record(published / META_FILE, name))
+
+
+def _record(path: Path, name: str) -> SeriesRecord:
+    """What was noted when a series was made from a mailbox."""
+    value = json.loads(path.read_text())
+    if "details" not in value:  # as the first version of the harness wrote it
+        value = {"kind": value["kind"], "details": {
+            key: str(what.get("result") if isinstance(what, dict) else what)
+            for key, what in value.items() if key != "kind"
+        }}
+    return SeriesRecord.model_validate({**value, "name": name})
 
 
 def is_here(workspace: Workspace, project: Project, name: str) -> bool:
     """Whether a series can be had without the network."""
     wanted = table(project, name)
-    source = project.root / Path(wanted.path).expanduser()
+    source = project.path(wanted.path)
     if wanted.kind == "lore":
         return workspace.published(*_published_name(wanted, source)) is not None
     return source.exists()
@@ -101,21 +112,22 @@ def _publish(
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="series.", dir=workspace.dir("tmp")) as folder:
         scratch = Path(folder)
-        meta: dict[str, Any] = {"kind": wanted.kind}
+        details: dict[str, str] = {}
         if wanted.kind == "lore":
             given = mailbox if mailbox.is_file() else None
-            meta |= lore.fetch(wanted, scratch, progress, given)
+            details = lore.fetch(wanted, scratch, progress, given)
             mailbox = scratch / MAILBOX_FILE
-        meta["mailbox_sha256"] = digest.of_file(mailbox)
+        details["mailbox_sha256"] = digest.of_file(mailbox)
         with workspace.publish(*where) as staging:
             notes = mailseries.split(
                 mailbox, staging, version=wanted.version, patches=wanted.patches
             )
-            (staging / META_FILE).write_text(json.dumps(meta, indent=1) + "\n")
+            record = SeriesRecord(kind=wanted.kind, details=details)
+            (staging / META_FILE).write_text(record.model_dump_json(indent=1) + "\n")
         for note in notes:
             progress.say(note)
-        if said := meta.get("attestation"):
-            progress.say(f"signatures of the series, says b4: {said['result']}")
+        if said := details.get("attestation"):
+            progress.say(f"signatures of the series, says b4: {said}")
 
 
 def stack(
@@ -133,4 +145,4 @@ def stack(
     if not patches:
         return None
     directory = series.directory if series else project.root
-    return Series(directory, patches, series.origin if series else {})
+    return Series(directory, patches, series.record if series else None)

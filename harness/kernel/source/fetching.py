@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import run_logged, tail
 from harness.core.progress import Progress
+from harness.project.bases import Base
 from harness.project.config import Project
-from harness.project.tables import Base
+from harness.records.kernels import SourceRecord
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,12 @@ class Job:
 class Fetched:
     """A verified source, ready to be published.
 
-    ``directory`` is its name below sources/, ``digest`` what stands for its content in
-    the keys of builds, ``origin`` its provenance. ``unpack`` puts it into ``DIR/tree``;
-    it is not called for what is published already.
+    ``directory`` is its name below sources/. ``unpack`` puts it into ``DIR/tree``; it is not
+    called for what is published already.
     """
 
     directory: str
-    version: str
-    digest: str
-    origin: dict[str, Any]
+    record: SourceRecord
     unpack: Callable[[Path], object]
 
 

@@ -11,7 +11,8 @@ from harness.core.proc import capture, need, run_logged, tail
 from harness.kernel.source import gitprobe
 from harness.kernel.source.fetching import Fetched, Job, check_kernel_tree
 from harness.kernel.source.gitprobe import Answer
-from harness.project.tables import Base
+from harness.project.bases import GitBase
+from harness.records.kernels import SourceRecord
 
 HERE = "refs/harness/base"
 FETCH_LIMIT = 7200.0  # seconds for some 250 MB; a stalled connection is given up much sooner
@@ -26,6 +27,7 @@ def fetch(job: Job) -> Fetched | None:
     download broke.
     """
     base, wanted = job.base, job.wanted
+    assert isinstance(base, GitBase)
     urls = [wanted.origin] if wanted.origin else base.urls
     urls = [str(Path(url).absolute()) if Path(url).is_dir() else url for url in urls]
     answers = [_judge(base, answer) for answer in gitprobe.probe(urls, base.ref)]
@@ -35,7 +37,7 @@ def fetch(job: Job) -> Fetched | None:
     broken: list[Answer] = []
     for answer in good:
         try:
-            return _fetch(job, answer)
+            return _fetch(job, base, answer)
         except HarnessError as error:
             job.progress.detail(f"{gitprobe.without_password(answer.url)}: {error.line()}")
             broken.append(Answer(answer.url, error=error.message))
@@ -52,7 +54,7 @@ def fetch(job: Job) -> Fetched | None:
     )
 
 
-def _judge(base: Base, answer: Answer) -> Answer:
+def _judge(base: GitBase, answer: Answer) -> Answer:
     """An answer that names another commit than the pinned one is an error."""
     if answer.error or not base.commit or answer.commit in ("", base.commit):
         return answer
@@ -61,9 +63,9 @@ def _judge(base: Base, answer: Answer) -> Answer:
     ))
 
 
-def _fetch(job: Job, answer: Answer) -> Fetched:
+def _fetch(job: Job, base: GitBase, answer: Answer) -> Fetched:
     """Fetch, verify and check out; git itself checks every object against its name."""
-    base, name, scratch, progress = job.base, job.name, job.scratch, job.progress
+    name, scratch, progress = job.name, job.scratch, job.progress
     url = gitprobe.without_password(answer.url)
     git, store, tree = need("git", package="git"), scratch / "git", scratch / "tree"
     log, environment = scratch / "git.log", gitprobe.environment()
@@ -101,8 +103,11 @@ def _fetch(job: Job, answer: Answer) -> Fetched:
         )
     version = check_kernel_tree(tree)
     return Fetched(
-        f"git-{name}-{commit[:12]}", version, commit,
-        {"kind": "git", "url": url, "ref": base.ref, "commit": commit,
-         "pinned": bool(base.commit), "version": version},
+        f"git-{name}-{commit[:12]}",
+        SourceRecord(
+            kind="git", version=version, digest=commit,
+            details={"url": url, "ref": base.ref, "commit": commit,
+                     "pinned": "yes" if base.commit else "no"},
+        ),
         lambda staging: shutil.move(tree, staging / "tree"),
     )

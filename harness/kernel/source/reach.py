@@ -6,11 +6,9 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core.errors import HarnessError, UserError
 from harness.core.proc import need
@@ -20,6 +18,7 @@ from harness.kernel.source import gitprobe
 from harness.kernel.source.fetching import check_kernel_tree
 from harness.kernel.source.mirror import resolve_mirror
 from harness.kernel.source.sources import find_source
+from harness.project.bases import Base, DebianBase, DirBase, GitBase, TarballBase
 from harness.project.config import Project
 
 LIMIT = 8.0  # seconds for each question; all are asked at once
@@ -44,10 +43,6 @@ class Status:
     series: str
     variants: list[str]
 
-    def record(self) -> dict[str, Any]:
-        """For --json."""
-        return asdict(self)
-
 
 def survey(
     workspace: Workspace, project: Project, names: list[str], mirror: str | None = None
@@ -69,21 +64,11 @@ def _status(
 ) -> Status:
     base = project.base(name)
     cached, commit = _cached(workspace, project, name)
-    place = {
-        "debian": f"{base.package} of {base.suite}",
-        "git": f"{base.ref} of {_several(base.urls)}",
-        "tarball": _several(base.urls), "dir": base.path,
-    }[base.kind]
-    pinned = bool(base.version or base.commit or base.sha256 or base.signature)
-    needs = {
-        "debian": "apt, a Debian mirror (140 MB)", "git": "git, one of its URLs (some 250 MB)",
-        "tarball": "one of its URLs or files", "dir": "the directory",
-    }[base.kind]
     on_it = project.on_base(name)
     own = [v for v in on_it.config.defaults.variants if on_it.base_name(v) == name]
     return Status(
-        name, base.kind, place, cached, commit, pinned, reachable,
-        needs, series, own,
+        name, base.kind, gitprobe.without_password(base.place), cached, commit, base.pinned,
+        reachable, base.needs, series, own,
     )
 
 
@@ -91,32 +76,35 @@ def _cached(workspace: Workspace, project: Project, name: str) -> tuple[str, str
     """The version and commit that are here; of a directory without reading it whole."""
     base = project.base(name)
     try:
-        if base.kind == "dir":
-            return check_kernel_tree(project.root / Path(base.path).expanduser()), ""
+        if isinstance(base, DirBase):
+            return check_kernel_tree(project.path(base.path)), ""
         source = find_source(workspace, project, name)
     except UserError:
         return "", ""
-    return (source.version, str(source.origin.get("commit", ""))) if source else ("", "")
-
-
-def _several(urls: list[str]) -> str:
-    first = gitprobe.without_password("".join(urls[:1]))
-    return first + (f" (and {len(urls) - 1} more)" if len(urls) > 1 else "")
+    return (source.version, str(source.record.details.get("commit", ""))) if source else ("", "")
 
 
 def _reach(project: Project, name: str, mirror: str | None) -> str:
-    ask: Callable[[], str] = {
-        "debian": lambda: _debian(project, name, mirror), "git": lambda: _git(project, name),
-        "tarball": lambda: _tarball(project, name), "dir": lambda: _directory(project, name),
-    }[project.base(name).kind]
     try:
-        return ask()
+        return _ask(project, project.base(name), mirror)
     except HarnessError as error:
         return f"{NO}: {error.message}"
 
 
-def _git(project: Project, name: str) -> str:
-    base = project.base(name)
+def _ask(project: Project, base: Base, mirror: str | None) -> str:
+    match base:
+        case DebianBase():
+            return _debian(project, base, mirror)
+        case GitBase():
+            return _git(base)
+        case TarballBase():
+            return _tarball(project, base)
+        case DirBase():
+            path = project.path(base.path)
+            return YES if path.is_dir() else f"{NO}: no directory {path}"
+
+
+def _git(base: GitBase) -> str:
     answers = gitprobe.probe(base.urls, base.ref, LIMIT)
     if any(not answer.error for answer in answers):
         return YES
@@ -125,10 +113,10 @@ def _git(project: Project, name: str) -> str:
     )
 
 
-def _debian(project: Project, name: str, mirror: str | None) -> str:
+def _debian(project: Project, base: DebianBase, mirror: str | None) -> str:
     """Ask by way of apt: it knows the proxy."""
-    chosen = resolve_mirror(project.config.mirror, mirror)
-    url = f"{chosen.url}/dists/{project.base(name).suite}/Release"
+    chosen = resolve_mirror(project.settings.mirror, mirror)
+    url = f"{chosen.url}/dists/{base.suite}/Release"
     helper = Path("/usr/lib/apt/apt-helper")
     if not helper.exists():
         return _http(url)
@@ -146,11 +134,11 @@ def _debian(project: Project, name: str, mirror: str | None) -> str:
     return YES if done.returncode == 0 else f"{NO}: {url} cannot be had"
 
 
-def _tarball(project: Project, name: str) -> str:
+def _tarball(project: Project, base: TarballBase) -> str:
     faults = []
-    for place in project.base(name).urls:
+    for place in base.urls:
         if "://" not in place:
-            path = project.root / Path(place).expanduser()
+            path = project.path(place)
             answer = YES if path.is_file() else f"{NO}: no file {place}"
         else:
             answer = _http(place)
@@ -170,11 +158,6 @@ def _http(url: str) -> str:
         return f"{NO}: {url}: {error.code} {error.reason}"
     except (OSError, ValueError) as error:
         return f"{NO}: {url}: {getattr(error, 'reason', error)}"
-
-
-def _directory(project: Project, name: str) -> str:
-    path = project.root / Path(project.base(name).path).expanduser()
-    return YES if path.is_dir() else f"{NO}: no directory {path}"
 
 
 def _series(workspace: Workspace, project: Project, name: str) -> str:

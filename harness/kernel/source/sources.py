@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from harness.core import digest
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, explain_full_disk, require_space
 from harness.kernel.source import debiantree, gittree, tarball, treedigest
 from harness.kernel.source.fetching import Fetched, Job, Wanted, check_kernel_tree
+from harness.project.bases import Base, DirBase
 from harness.project.config import Project
-from harness.project.tables import Base
+from harness.records.kernels import SourceRecord
 
 UNPACKED_SPACE = 3 * 2**30  # the package, the tarball inside it and 80,000 files
 
@@ -29,10 +29,18 @@ class Source:
 
     name: str
     path: Path
-    version: str
-    digest: str
-    origin: dict[str, Any]
+    record: SourceRecord
     files: dict[str, str] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def version(self) -> str:
+        """The package's version, or that of the tree's Makefile."""
+        return self.record.version
+
+    @property
+    def digest(self) -> str:
+        """What stands for its content in the keys of builds."""
+        return self.record.digest
 
 
 def get_source(
@@ -79,27 +87,33 @@ def find_source(
 ) -> Source | None:
     """The same without any download: None when the tree is not there yet."""
     base = project.base(base_name)
-    if source_dir is None and base.kind == "dir":
-        source_dir = project.root / Path(base.path).expanduser()
+    if source_dir is None and isinstance(base, DirBase):
+        source_dir = project.path(base.path)
     if source_dir is not None:
         return _user_tree(workspace, base_name, source_dir)
     known = workspace.read_state(_state_name(base))
     published = workspace.published("sources", str(known.get("directory") or "none"))
     if published is None:
         return None
-    return Source(
-        base_name, published / "tree", known["version"], known["digest"], known["origin"]
+    return Source(base_name, published / "tree", _remembered(known))
+
+
+def _remembered(known: Mapping[str, object]) -> SourceRecord:
+    """The record of a source that was fetched earlier."""
+    old = known.get("origin")
+    if not isinstance(old, dict):
+        return SourceRecord.model_validate(known["record"])
+    # As the first version of the harness wrote it: not worth a second download.
+    details = {key: str(value) for key, value in old.items() if key not in ("kind", "version")}
+    return SourceRecord(
+        kind=str(old["kind"]), version=str(known["version"]), digest=str(known["digest"]),
+        details=details,
     )
 
 
 def _state_name(base: Base) -> str:
     """Names what harness.toml says of a source: another package or commit is another source."""
-    words: list[object] = [base.suite, base.package, base.version, base.security]
-    if base.kind == "git":
-        words = ["git", base.ref, base.commit, [] if base.commit else base.urls]
-    elif base.kind == "tarball":
-        words = ["tarball", base.sha256, [] if base.sha256 else base.urls]
-    return f"source-{digest.key(words)}"
+    return f"source-{digest.key(base.identity)}"
 
 
 def _publish(
@@ -112,16 +126,17 @@ def _publish(
         ) as staging:
             fetched.unpack(staging)
     workspace.write_state(_state_name(base), {
-        "directory": fetched.directory, "version": fetched.version, "digest": fetched.digest,
-        "origin": fetched.origin,
+        "directory": fetched.directory, "record": fetched.record.model_dump(),
     })
     tree = workspace.root / "sources" / fetched.directory / "tree"
-    return Source(base_name, tree, fetched.version, fetched.digest, fetched.origin)
+    return Source(base_name, tree, fetched.record)
 
 
 def _user_tree(workspace: Workspace, base_name: str, directory: Path) -> Source:
     path = directory.expanduser().absolute()
     version = check_kernel_tree(path)
     files, tree_digest = treedigest.listing(workspace, path)
-    origin = {"kind": "dir", "path": str(path), "digest": tree_digest}
-    return Source(base_name, path, version, tree_digest, origin, files)
+    record = SourceRecord(
+        kind="dir", version=version, digest=tree_digest, details={"path": str(path)}
+    )
+    return Source(base_name, path, record, files)

@@ -15,6 +15,8 @@ from harness.core.errors import HarnessError, InfrastructureError, UserError
 from harness.core.proc import need
 from harness.core.progress import Progress
 from harness.kernel.source.fetching import Fetched, Job, check_kernel_tree, unpack_tar
+from harness.project.bases import TarballBase
+from harness.records.kernels import SourceRecord
 
 CONNECT_LIMIT = 12.0  # seconds without an answer, or without a byte
 CHUNK = 2**20
@@ -29,12 +31,13 @@ def fetch(job: Job) -> Fetched | None:
     harness.toml says.
     """
     base, wanted = job.base, job.wanted
+    assert isinstance(base, TarballBase)
     if wanted.have and wanted.have == base.sha256:
         return None
     faults: list[tuple[str, HarnessError]] = []
     for place in [wanted.origin] if wanted.origin else base.urls:
         try:
-            return _fetch(job, place)
+            return _fetch(job, base, place)
         except HarnessError as error:
             faults.append((place, error))
     damaged = any(isinstance(error, InfrastructureError) for _, error in faults)
@@ -45,8 +48,8 @@ def fetch(job: Job) -> Fetched | None:
     )
 
 
-def _fetch(job: Job, place: str) -> Fetched:
-    base, name, scratch, progress = job.base, job.name, job.scratch, job.progress
+def _fetch(job: Job, base: TarballBase, place: str) -> Fetched:
+    name, scratch, progress = job.name, job.scratch, job.progress
     root = job.project.root
     archive = scratch / Path(place).name
     sha256 = get(place, archive, root, progress)
@@ -60,9 +63,11 @@ def _fetch(job: Job, place: str) -> Fetched:
         unpack_tar(archive, scratch)
     version = check_kernel_tree(scratch / "tree")
     return Fetched(
-        f"tarball-{name}-{sha256[:12]}", version, sha256,
-        {"kind": "tarball", "url": place, "sha256": sha256, "signed": bool(base.signature),
-         "version": version},
+        f"tarball-{name}-{sha256[:12]}",
+        SourceRecord(
+            kind="tarball", version=version, digest=sha256,
+            details={"url": place, "sha256": sha256, "signed": "yes" if base.signature else "no"},
+        ),
         lambda staging: shutil.move(scratch / "tree", staging / "tree"),
     )
 

@@ -172,6 +172,7 @@ def _together(kind: str, found: Sequence[Claim]) -> Line:
         change = texts[0] if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"
         detail = "; ".join(dict.fromkeys(row.cell for row, _ in both))
     return Line(
-        kind, words.short_accel(found[0][0].accel), f"{cell}, {plural(len(found), 'cell')}", metric, "", pair(found[0][1]), change,
+        kind, words.short_accel(found[0][0].accel), f"{cell}, {plural(len(found), 'cell')}",
+        metric, "", pair(found[0][1]), change,
         detail, tally(found), next(iter(tones)) if len(tones) == 1 else "open",
     )

@@ -50,7 +50,8 @@ def findings_table(lines: Sequence[Line], caption: str) -> Table:
     """Findings or noise, a row a line."""
     columns = ["finding", "cell", "medians", "change", "verdict"]
     rows = [
-        [f"{line.kind}\n{line.clock}", f"{line.cell}\n{line.metric}", f"{line.sides or 'several'}\n{line.pair}",
+        [f"{line.kind}\n{line.clock}", f"{line.cell}\n{line.metric}",
+         f"{line.sides or 'several'}\n{line.pair}",
          f"{line.change}\n{line.detail}", line.verdict]
         for line in lines
     ]  # fmt: skip

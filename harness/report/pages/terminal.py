@@ -54,7 +54,8 @@ def _grid(lines: Sequence[Line]) -> Grid:
     for line in lines:
         cell = f"{line.cell}: {line.metric}" + (f", {line.pair}" if len(pairs) > 1 else "")
         change = f"{line.change} ({line.detail})" if line.detail else line.change
-        grid.add_row(*(Text(text) for text in (f"{line.kind}, {line.clock}", cell, line.sides, change, line.verdict)))
+        texts = (f"{line.kind}, {line.clock}", cell, line.sides, change, line.verdict)
+        grid.add_row(*map(Text, texts))
     return grid
 
 

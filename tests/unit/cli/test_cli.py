@@ -96,10 +96,10 @@ def test_flags_and_lists_may_be_given_again(tmp_path: Path) -> None:
     assert code == 2 and "did you mean 'before'" in err
 
 
-def test_outside_of_a_checkout_the_installed_one_is_used(tmp_path: Path) -> None:
-    code, out, _ = harness("bench", "--dry-run", "--variants", "before", "--workspace",
+def test_outside_of_a_project_nothing_is_guessed(tmp_path: Path) -> None:
+    code, _, err = harness("bench", "--dry-run", "--variants", "before", "--workspace",
                            str(tmp_path / "w"), cwd=tmp_path)
-    assert code == 0 and "vmpte" in out
+    assert code == 2 and "no harness.toml in" in err and err.count("\n") == 1
 
 
 def test_every_command_has_help_with_an_example() -> None:

@@ -17,6 +17,7 @@ from tests.places import FAKE_LINUX
 TOML = """
 [defaults]
 base = "fake"
+variants = ["before", "after"]
 [bases.fake]
 kind = "dir"
 path = "linux"

@@ -90,10 +90,10 @@ def canary(project: Project, write_series: Series, memory_patch: MakePatch) -> P
 def test_extra_patches_are_inputs_and_recorded(workspace: Workspace, canary: Project) -> None:
     one, two = (build_variant(workspace, canary, name) for name in ("after", "canary"))
     assert one.key != two.key
-    assert [(p["name"], p.get("kind")) for p in two.metadata["patches"]] == [
-        ("one.patch", None), ("tests/canary.patch", "extra"),
+    assert [(p.name, p.kind) for p in two.kernel.patches] == [
+        ("one.patch", "series"), ("tests/canary.patch", "extra"),
     ]
-    assert all(len(p["sha256"]) == 64 for p in two.metadata["patches"])
+    assert all(len(p.sha256) == 64 for p in two.kernel.patches)
     text = (workspace.root / plan_build(workspace, canary, "canary").slot / "src/mm/memory.c")
     assert "address + 2" in text.read_text() and "ret < -1" in text.read_text()
     assert (two.directory / "patches/0002-canary.patch").exists()
@@ -151,7 +151,7 @@ def test_series_changes_only_what_it_touches(
     assert "mm/memory.o" in compiled(second)
     assert "init/main.o" not in compiled(second)
     assert "init/main.o" in compiled(first)
-    assert second.metadata["patches"][0]["subject"] == "mm: change"
+    assert second.kernel.patches[0].subject == "mm: change"
     source = project.root / "linux/mm/memory.c"
     assert "address + 1" in source.read_text(), "the pristine tree was written to"
 
@@ -205,7 +205,7 @@ def test_source_dir_replaces_the_base(
     other = tmp_path / "other"
     (project.root / "linux").rename(other)
     build = build_variant(workspace, project, "before", source_dir=other)
-    assert build.metadata["source"]["path"] == str(other)
+    assert build.kernel.source.details["path"] == str(other)
     with pytest.raises(UserError, match="not a kernel source tree"):
         build_variant(workspace, project, "before", source_dir=tmp_path)
 
@@ -286,7 +286,9 @@ def test_patch_that_does_not_apply_changes_nothing(
 def test_empty_series_tells_what_to_do(workspace: Workspace, project: Project) -> None:
     with pytest.raises(UserError) as caught:
         build_variant(workspace, project, "after")
-    assert caught.value.line().endswith("is empty; measure the base alone with --variants before")
+    assert caught.value.line().endswith(
+        "is empty; add patches to it, or name a variant without a series"
+    )
 
 
 def test_unknown_variant_and_fragment(workspace: Workspace, project: Project) -> None:
@@ -294,11 +296,14 @@ def test_unknown_variant_and_fragment(workspace: Workspace, project: Project) ->
         build_variant(workspace, project, "befor")
     assert "did you mean 'before'" in caught.value.line()
     (project.root / "kernel/config/debug.config").rename(
-        project.root / "kernel/config/debugg.config"
+        project.root / "kernel/config/own-debugg.config"
     )
+    toml = project.root / "harness.toml"
+    toml.write_text(toml.read_text().replace('["debug"]', '["own-debug"]'))
+    project = load(project.root)
     with pytest.raises(UserError) as caught:
         build_variant(workspace, project, "debug")
-    assert "did you mean 'debugg'" in caught.value.line()
+    assert "did you mean 'own-debugg'" in caught.value.line()
 
 
 @pytest.fixture

@@ -124,9 +124,9 @@ def test_rules_hold_for_all_variants_and_are_recorded(
     write_series(one=memory_patch("address + 1", "address + 2"))
     before, after = (build_variant(workspace, ruled, name) for name in ("before", "after"))
     for build in (before, after):
-        assert build.metadata["patches"][0]["kind"] == "compat"
-        assert build.metadata["make_variables"] == {"HOSTCFLAGS": "-O1"}
-        assert [rule["name"] for rule in build.metadata["compat"]] == ["old-tools"]
+        assert build.kernel.patches[0].kind == "compat"
+        assert build.kernel.make_variables == {"WERROR": "0", "HOSTCFLAGS": "-O1"}
+        assert [rule.name for rule in build.kernel.compat] == ["tools-without-werror", "old-tools"]
         assert "CONFIG_DEBUG_KERNEL=y" in build.config.read_text()
         # An object says it, too: not the compiler's default, and not for the other variant only.
         assert b"C 199901" in build.bzimage.read_bytes()
@@ -159,7 +159,7 @@ def test_what_a_real_5_15_was_built_with(tmp_path: Path) -> None:
     applied = compat.choose(ROOT, tmp_path, "5.15.0", GCC).applied
     assert [rule.name for rule in applied] == ["tools-without-werror", "no-btf"]
     fragments = load_fragments(
-        ROOT / "kernel/config", ["guest", "mm", "lean"], versions.parse("5.15.0")
+        config.load(ROOT), ["guest", "mm", "lean"], versions.parse("5.15.0")
     )
     assert {name for fragment in fragments for name in fragment.skipped} == {
         "BASE_SMALL", "DAMON_SYSFS", "MITIGATION_PAGE_TABLE_ISOLATION", "MITIGATION_RETPOLINE",

@@ -246,7 +246,7 @@ def test_source_is_found_again_without_network(
     source = get_source(workspace, project, "b", wanted=wanted)
     assert (source.path / "mm/memory.c").is_file()
     assert source.version == "6.1.999-1"
-    assert source.origin["mirror"] == repository.url
+    assert source.record.details["mirror"] == repository.url
     shutil.rmtree(repository.root / "dists")
     assert get_source(workspace, project, "b", wanted=wanted) == source
     with pytest.raises(UserError, match="no suite"):

@@ -97,9 +97,9 @@ def test_one_commit_is_fetched_and_known_by_its_id(
     assert not (source.path / ".git").exists()
     assert source.digest == upstream.commit
     assert source.version == "6.1.999"
-    assert source.origin == {
-        "kind": "git", "url": str(upstream.path), "ref": TAG, "commit": upstream.commit,
-        "pinned": True, "version": "6.1.999",
+    assert source.record.kind == "git"
+    assert source.record.details == {
+        "url": str(upstream.path), "ref": TAG, "commit": upstream.commit, "pinned": "yes",
     }
     shutil.rmtree(upstream.path)
     assert get_source(workspace, project, TAG) == source, "it was asked for again"
@@ -118,7 +118,7 @@ def test_not_pinned_is_said(
     source = get_source(
         workspace, project_of(tmp_path, [upstream.path]), TAG, progress=Progress(0)
     )
-    assert source.origin["pinned"] is False
+    assert source.record.details["pinned"] == "no"
     (status,) = survey(workspace, project_of(tmp_path, [upstream.path]), [TAG])
     assert status.commit == upstream.commit and not status.pinned
     assert f'commit = "{upstream.commit}"' in capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_second_url_is_taken_when_the_first_fails(
     project = project_of(
         tmp_path, [tmp_path / "none", upstream.path], commit=upstream.commit
     )
-    assert get_source(workspace, project, TAG).origin["url"] == str(upstream.path)
+    assert get_source(workspace, project, TAG).record.details["url"] == str(upstream.path)
 
 
 def test_local_clone_stands_in_for_the_urls(

@@ -88,11 +88,11 @@ def fails(workspace: Workspace, project: Project, *words: str) -> None:
 def test_mailbox_is_built_and_recorded(workspace: Workspace, project: Project, mbox: Path) -> None:
     project = with_series(project)
     build = build_variant(workspace, project, "mailed")
-    assert [p["name"] for p in build.metadata["patches"]] == [
+    assert [p.name for p in build.kernel.patches] == [
         "0001-mm-part-1.patch", "0002-mm-part-2.patch", "0003-mm-part-3.patch",
     ]
-    assert build.metadata["patches"][0]["subject"] == "mm: part 1"
-    assert len(build.metadata["series"]["mailbox_sha256"]) == 64
+    assert build.kernel.patches[0].subject == "mm: part 1"
+    assert build.kernel.series and len(build.kernel.series.details["mailbox_sha256"]) == 64
     slot = workspace.root / plan_build(workspace, project, "mailed").slot
     assert "address + 4" in (slot / "src/mm/memory.c").read_text()
     text = (build.directory / "patches/0001-0001-mm-part-1.patch").read_text()
@@ -199,10 +199,10 @@ def test_saved_thread_stands_in_for_the_archive(
     assert found and [p.subject for p in found.patches] == [
         "mm: part 1", "mm: part 2", "mm: part 3",
     ]
-    assert found.origin["attestation"]["result"] == "none"
+    assert found.record.details["attestation"] == "none"
     build = build_variant(workspace, project, "mailed")
-    assert build.metadata["series"]["message_id"] == "0.v2@b.test"
-    assert build.metadata["series"]["version"] == 2
+    assert build.kernel.series.details["message_id"] == "0.v2@b.test"
+    assert build.kernel.series.details["version"] == "2"
 
 
 def test_thread_with_a_patch_missing(
@@ -223,6 +223,6 @@ def test_attestation_in_a_word(marks: str, word: str) -> None:
     output = "Analyzing 3 messages in the thread\nChecking attestation on all messages, may take\n"
     output += "---\n" + "".join(f"  {m} [PATCH v2 {n}/2] x\n" for n, m in enumerate(marks, 1))
     output += "  ---\n  ✓ Signed: DKIM/b.test\n---\nTotal patches: 2\n"
-    said = lore.attestation(output)
-    assert said["result"] == word
-    assert "✓ Signed: DKIM/b.test" in said["lines"]
+    said, lines = lore.attestation(output)
+    assert said == word
+    assert "✓ Signed: DKIM/b.test" in lines

@@ -61,8 +61,9 @@ def test_before_and_after_on_the_letters_base(checkout: Path, upstream: Reposito
     assert (before["variant"], after["variant"]) == ("before", "after")
     for build in (before, after):
         assert build["base"] == TAG
-        assert build["source"]["commit"] == upstream.commit and build["source"]["pinned"]
-        assert build["source"]["ref"] == TAG
+        details = build["source"]["details"]
+        assert details["commit"] == upstream.commit and details["pinned"] == "yes"
+        assert details["ref"] == TAG
     assert before["patches"] == [] and len(after["patches"]) == 3
     reproducer = (Path(after["directory"]) / "reproducer.sh").read_text()
     assert f"commit {upstream.commit} ({TAG})" in reproducer

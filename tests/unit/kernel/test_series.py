@@ -113,7 +113,7 @@ def test_inside_a_git_repository_nothing_is_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("series", "message"),
     [
-        ("", "is empty; measure the base alone with --variants before"),
+        ("", "is empty; add patches to it"),
         ("# nothing yet\n\n", "is empty"),
         ("gone.patch\n", "names gone.patch: No such file"),
         ("text.patch\n", "is not a patch"),
@@ -130,4 +130,4 @@ def test_bad_series(tmp_path: Path, series: str, message: str) -> None:
 def test_no_series_at_all(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_series(tmp_path / "none")
-    assert "--variants before" in caught.value.line()
+    assert "name a variant without a series" in caught.value.line()

@@ -65,7 +65,7 @@ def test_from_a_server_and_from_a_file(
     source = get_source(workspace, project, "b")
     assert (source.path / "mm/memory.c").is_file()
     assert (source.version, source.digest) == ("6.1.999", sha256)
-    assert source.origin["url"] == url and source.origin["signed"] is False
+    assert source.record.details["url"] == url and source.record.details["signed"] == "no"
     tarball.unlink()
     assert get_source(workspace, project, "b", refresh=True) == source
     shutil.rmtree(source.path.parent)
@@ -80,7 +80,7 @@ def test_stick_behind_a_firewall(workspace: Workspace, tmp_path: Path, tarball: 
     with pytest.raises(UserError, match=r"127\.0\.0\.1:1/linux\.tar\.xz: cannot be reached"):
         get_source(workspace, project, "b")
     source = get_source(workspace, project, "b", wanted=Wanted(origin=str(tarball)))
-    assert source.origin["url"] == str(tarball)
+    assert source.record.details["url"] == str(tarball)
 
 
 def test_other_content_is_refused(
@@ -124,7 +124,7 @@ def test_signature_of_the_uncompressed_tarball(
         gpg("--export", "--output", str(tmp_path / "keys.gpg"))
         gpg("--detach-sign", "--output", str(sign), str(plain))
         project = project_of(tmp_path, tarball, signature=str(sign), keyring="keys.gpg")
-        assert get_source(workspace, project, "b").origin["signed"] is True
+        assert get_source(workspace, project, "b").record.details["signed"] == "yes"
         plain.write_bytes(plain.read_bytes() + b"\0")
         gpg("--detach-sign", "--output", str(sign), str(plain))
         other = Workspace(tmp_path / "other")

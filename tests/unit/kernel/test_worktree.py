@@ -16,6 +16,7 @@ from harness.kernel.series.patches import load_series
 from harness.kernel.source import treedigest
 from harness.kernel.source.sources import Source
 from harness.project.config import Project
+from harness.records.kernels import SourceRecord
 
 QUIET = Progress(-1)
 
@@ -23,7 +24,8 @@ QUIET = Progress(-1)
 @pytest.fixture
 def source(project: Project) -> Source:
     """The fake tree as a published one, cloned with hard links."""
-    return Source("fake", project.root / "linux", "6.1.999", "d1", {"kind": "debian"})
+    record = SourceRecord(kind="debian", version="6.1.999", digest="d1")
+    return Source("fake", project.root / "linux", record)
 
 
 def test_hard_links_are_never_written_through(
@@ -81,7 +83,9 @@ def test_another_version_of_the_base_is_a_fresh_copy(source: Source, tmp_path: P
     tree = WorkTree(tmp_path / "slot")
     tree.update(source, None, QUIET)
     (tree.obj / "vmlinux").write_text("old")
-    newer = Source("fake", source.path, "6.1.1000", "d2", source.origin)
+    newer = Source(
+        "fake", source.path, SourceRecord(kind="debian", version="6.1.1000", digest="d2")
+    )
     tree.update(newer, None, QUIET)
     assert not (tree.obj / "vmlinux").exists()
 
@@ -94,7 +98,7 @@ def test_executable_bit_and_links_are_followed(
 
     def listed() -> Source:
         files, total = treedigest.listing(workspace, linux)
-        return Source("fake", linux, "6", total, {"kind": "dir"}, files)
+        return Source("fake", linux, SourceRecord(kind="dir", version="6", digest=total), files)
 
     tree = WorkTree(tmp_path / "slot")
     first = listed()

@@ -32,31 +32,31 @@ def test_ours_is_valid_and_its_names_exist() -> None:
 def test_unknown_key_names_the_nearest(data: dict[str, Any]) -> None:
     data["bases"]["debian-6.1"]["sute"] = "bookworm"
     with pytest.raises(UserError, match=r"bases\.debian-6\.1\.sute.*did you mean 'suite'"):
-        config.parse(data, "harness.toml")
+        config.parse(data, "harness.toml", ROOT)
 
 
 def test_unknown_key_at_the_top(data: dict[str, Any]) -> None:
     data["varients"] = {}
     with pytest.raises(UserError, match="did you mean 'variants'"):
-        config.parse(data, "harness.toml")
+        config.parse(data, "harness.toml", ROOT)
 
 
 def test_unknown_key_inside_a_list(data: dict[str, Any]) -> None:
     data["profiles"]["quick"]["workloads"][0]["parms"] = {}
     with pytest.raises(UserError, match="did you mean 'params'"):
-        config.parse(data, "harness.toml")
+        config.parse(data, "harness.toml", ROOT)
 
 
 def test_variant_of_an_unknown_base(data: dict[str, Any]) -> None:
     data["variants"]["after"]["base"] = "debian-6.2"
     with pytest.raises(UserError, match=r"did you mean 'debian-6\.1'"):
-        config.parse(data, "harness.toml")
+        config.parse(data, "harness.toml", ROOT)
 
 
 def test_wrong_type_names_the_key(data: dict[str, Any]) -> None:
-    data["guest"]["smp"] = "many"
-    with pytest.raises(UserError, match=r"guest\.smp"):
-        config.parse(data, "harness.toml")
+    data["settings"]["guest"]["smp"] = "many"
+    with pytest.raises(UserError, match=r"settings\.guest\.smp"):
+        config.parse(data, "harness.toml", ROOT)
 
 
 def test_unknown_names_are_user_errors() -> None:
@@ -81,7 +81,7 @@ def test_extended_variant_appends_lists_and_replaces_the_rest(data: dict[str, An
         "canary-debug": {"extends": "canary", "config": ["debug"], "patches": ["b.patch"]},
         "other": {"extends": "canary-debug", "series": "elsewhere"},
     }
-    variants = config.parse(data, "harness.toml").variants
+    variants = config.parse(data, "harness.toml", ROOT).variants
     assert variants["canary"].series == data["variants"]["after"]["series"]
     assert variants["canary"].tree == "after"
     assert variants["canary-debug"].patches == ["a.patch", "b.patch"]
@@ -108,24 +108,24 @@ def test_bad_extensions_are_named(
 ) -> None:
     data["variants"] |= tables
     with pytest.raises(UserError, match=message):
-        config.parse(data, "harness.toml")
+        config.parse(data, "harness.toml", ROOT)
 
 
 def test_comparisons_are_those_declared(data: dict[str, Any]) -> None:
-    project = config.Project(ROOT, config.parse(data, "harness.toml"))
+    project = config.Project(ROOT, config.parse(data, "harness.toml", ROOT))
     four = ["before", "after", "reclaim-on", "reclaim-off"]
     assert project.comparisons(four) == [("before", "after"), ("reclaim-off", "reclaim-on")]
     assert project.comparisons(["after", "reclaim-on"]) == []
     data["comparisons"] = [{"baseline": "before", "variants": ["after", "after-debug"]}]
-    project = config.Project(ROOT, config.parse(data, "harness.toml"))
+    project = config.Project(ROOT, config.parse(data, "harness.toml", ROOT))
     assert project.comparisons(["after-debug", "before"]) == [("before", "after-debug")]
     data["comparisons"][0]["variants"].append("aftr")
     with pytest.raises(UserError, match="comparisons: unknown variant 'aftr'; did you mean"):
-        config.parse(data, "harness.toml")
+        config.parse(data, "harness.toml", ROOT)
 
 
 def test_another_base_brings_its_series_and_variants(data: dict[str, Any]) -> None:
-    project = config.Project(ROOT, config.parse(data, "harness.toml"))
+    project = config.Project(ROOT, config.parse(data, "harness.toml", ROOT))
     assert project.series_name("after") == "kernel/patches/debian-6.1"
     letter = project.on_base("next-20210812")
     assert letter.series_name("after") == "letter"
@@ -150,4 +150,4 @@ def test_keys_of_a_base_follow_its_kind(
 ) -> None:
     data["bases"]["x"] = table
     with pytest.raises(UserError, match=message):
-        config.parse(data, "harness.toml")
+        config.parse(data, "harness.toml", ROOT)

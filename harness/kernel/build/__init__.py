@@ -1,0 +1,1 @@
+"""From a tree, patches and a configuration to a kernel."""
