@@ -137,7 +137,8 @@ def _alone(kind: str, claim: Claim) -> Line:
     detail = [words.interval(comparison)]
     detail += times if row.is_memory else [words.difference(comparison, row.unit)]
     return Line(
-        kind, words.short_accel(row.accel), row.cell, words.metric_label(row.metric), sides(row, comparison), pair(comparison),
+        kind, words.short_accel(row.accel), row.cell, words.metric_label(row.metric),
+        sides(row, comparison), pair(comparison),
         words.change(comparison), ", ".join(filter(None, detail)), comparison.verdict,
         tone(row, comparison),
     )
