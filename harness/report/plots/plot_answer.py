@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ MOST_MEMORY = 4  # comparisons of memory
 MOST_COSTS = 8  # and of costs
 LOG_FROM = 20  # quantities that differ by so much share a logarithmic axis
 LINE = 0.36  # inches a line
+LABEL_WIDTH = 72  # characters of an axis label that fit the width
 
 
 def answering(analysis: Analysis) -> Plot | None:
@@ -51,8 +53,8 @@ def answering(analysis: Analysis) -> Plot | None:
 
 
 def _title(held: Sequence[Row], costs: Sequence[Claim]) -> str:
-    parts = (["what is held"] if held else []) + (["what it costs"] if costs else [])
-    return words.capital(" and ".join(parts))
+    parts = (["memory held"] if held else []) + (["what it costs"] if costs else [])
+    return words.capital(", and ".join(parts))
 
 
 def _heights(held: Sequence[Row], costs: Sequence[Claim]) -> list[float]:
@@ -112,7 +114,8 @@ def _memory(analysis: Analysis, axes: Axes, rows: Sequence[Row], tips: Tips) -> 
     where = f", {rows[0].cell}" if len(rows) == 1 else ""
     units = list(dict.fromkeys(row.unit for row in rows))
     scale = ", logarithmic" if logarithmic else ""
-    axes.set_xlabel(f"{words.listed(labels)}{where} ({words.listed(units)}{scale})")
+    label = f"{words.listed(labels)}{where} ({words.listed(units)}{scale})"
+    axes.set_xlabel(textwrap.fill(label, LABEL_WIDTH))
     return "; ".join(f"{row.cell}, {side.label}: {words.number(median)} {row.unit}"
                      for (row, side), median in zip(bars, medians, strict=True)) + "."  # fmt: skip
 
@@ -147,9 +150,10 @@ def _costs(analysis: Analysis, axes: Axes, claims: Sequence[Claim], tips: Tips) 
     what = words.metric_label(claims[0][0].metric) if len(kinds) == 1 else "the cost"
     better = {row.metric.better for row, _ in claims} - {"neither"}
     hint = f"; {next(iter(better))} is better" if len(better) == 1 else ""
-    axes.set_xlabel(
-        f"change of {what} against {words.against(c for _, c in claims)} (%{bent}{hint})"
-    )
+    baselines = {comparison.baseline for _, comparison in claims}
+    base = next(iter(baselines)).label if len(baselines) == 1 else "its own baseline"
+    label = f"change of {what} against {base} (%{bent}{hint})"
+    axes.set_xlabel(textwrap.fill(label, LABEL_WIDTH))
     return "; ".join(
         f"{name}: {words.change(c)} ({words.interval(c) or 'no interval'}), {c.verdict}"
         for name, (_, c) in zip(names, claims, strict=True)
