@@ -21,10 +21,31 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="The patch series of a base: status, edit, save, check, bisect."
 )
-VariantName = Annotated[str, typer.Option("--variant", help="The variant whose series it is.")]
+VariantName = Annotated[
+    str,
+    typer.Option(
+        "--variant", help="The variant whose series it is [the first default one with a series]."
+    ),
+]
 Tree = Annotated[
     Path | None, typer.Option("--tree", metavar="DIR", help="Work tree [in the workspace].")
 ]
+
+
+def _named(env: Setup, variant: str) -> str:
+    """The variant asked for, or the first with a series: of the default ones, of the base's."""
+    if variant:
+        return variant
+    project = env.project
+    base = project.config.defaults.base
+    names = [
+        *project.config.defaults.variants,
+        *(name for name in project.config.variants if project.base_name(name) == base),
+    ]
+    found = next((name for name in names if project.series_name(name)), "")
+    if not found:
+        raise UserError(f"no variant on base {base} has a series", hint="name one with --variant")
+    return found
 
 
 def _directory(env: Setup, variant: str) -> Path | None:
@@ -35,7 +56,7 @@ def _directory(env: Setup, variant: str) -> Path | None:
     if not name:
         raise UserError(f"variant {variant} has no series", hint="name one with --variant")
     wanted = table(env.project, name)
-    return env.project.root / wanted.path if wanted.kind == "dir" else None
+    return env.project.path(wanted.path) if wanted.kind == "dir" else None
 
 
 def _series(env: Setup, variant: str) -> Series:
@@ -49,12 +70,29 @@ def _series(env: Setup, variant: str) -> Series:
 
 
 def _tree(env: Setup, variant: str, tree: Path | None) -> Path:
-    return (tree or env.workspace.dir("trees") / env.project.base_name(variant)).absolute()
+    from harness.kernel.series.seriestree import tree_name  # noqa: PLC0415
+
+    project = env.project
+    name = tree_name(project.base_name(variant), project.series_name(variant))
+    return (tree or env.workspace.dir("trees") / name).absolute()
+
+
+def _warn_of_differences(env: Setup, variant: str, tree: Path) -> list[str]:
+    """Say how a work tree and the patch files differ, where there is a work tree."""
+    from harness.kernel.series import seriestree  # noqa: PLC0415
+
+    directory = _directory(env, variant)
+    if directory is None or not (tree / ".git").exists():
+        return []
+    said = seriestree.unsaved(tree, directory)
+    for line in said:
+        env.progress.warn(f"work tree {tree}: {line}")
+    return said
 
 
 @app.command(cls=Command)
 def status(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = "", base: common.BaseName = "",
     tree: Tree = None, as_json: common.Json = False,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -67,15 +105,17 @@ def status(
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     series = _series(env, variant)
     plan = plan_build(env.workspace, env.project, variant)
     work = _tree(env, variant, tree)
+    differences = _warn_of_differences(env, variant, work)
     if as_json:
         common.print_json({
             "directory": str(series.directory),
             "record": series.record.model_dump() if series.record else None,
             "build": str(plan.cached or ""),
-            "tree": str(work) if work.exists() else "",
+            "tree": str(work) if work.exists() else "", "differences": differences,
             "patches": [
                 {"name": p.name, "subject": p.subject, "sha256": p.sha256, "files": list(p.files)}
                 for p in series.patches
@@ -92,7 +132,7 @@ def status(
 
 @app.command(cls=Command)
 def edit(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = "", base: common.BaseName = "",
     tree: Tree = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -107,7 +147,10 @@ def edit(
     from harness.kernel.source.sources import get_source  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     directory = _directory(env, variant)
+    if why := seriestree.missing_identity():  # before a download
+        raise UserError(f"git cannot commit here: {why}", hint=seriestree.IDENTITY_HINT)
     listing = directory / SERIES_FILE if directory else None
     named = listing is None or (listing.exists() and any(
         line.strip() and not line.startswith("#") for line in listing.read_text().splitlines()
@@ -118,7 +161,7 @@ def edit(
         wanted=Wanted(mirror=mirror), progress=env.progress,
     )
     work = _tree(env, variant, tree)
-    if not seriestree.edit(series, source, work, env.progress):
+    if not seriestree.edit(series, source, work, env.progress, directory):
         env.progress.say("it was there already; remove it to start anew")
     env.progress.say("edit and commit there; `harness series save` writes the patches back")
     common.say(str(work))
@@ -126,8 +169,12 @@ def edit(
 
 @app.command(cls=Command)
 def save(
-    variant: VariantName = "after", base: common.BaseName = "",
-    tree: Tree = None, quiet: common.Quiet = False,
+    variant: VariantName = "", base: common.BaseName = "",
+    tree: Tree = None,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="The series may have fewer patches than before.")
+    ] = False,
+    quiet: common.Quiet = False,
     verbose: common.Verbose = False, workspace: common.WorkspaceDir = None,
 ) -> None:
     """Write the work tree's commits back as patch files.
@@ -137,19 +184,20 @@ def save(
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     directory = _directory(env, variant)
     if directory is None:
         raise UserError(
             f"the series of {variant} comes from a mailbox and cannot be written back",
             hint="name a directory as `series` of a variant, and save to that",
         )
-    changed = seriestree.save(_tree(env, variant, tree), directory)
+    changed = seriestree.save(_tree(env, variant, tree), directory, drop=drop)
     common.say("\n".join(changed) if changed else "nothing changed")
 
 
 @app.command(cls=Command)
 def check(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = "", base: common.BaseName = "",
     each: Annotated[bool, typer.Option("--each", help="Build and boot every prefix.")] = False,
     accel: common.AccelName = "auto", jobs: common.Jobs = 0, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
@@ -164,7 +212,9 @@ def check(
     from harness.kernel.source.fetching import Wanted  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     _directory(env, variant)  # a variant without a series must not cost a download
+    _warn_of_differences(env, variant, _tree(env, variant, None))
     plan = plan_build(
         env.workspace, env.project, variant, wanted=Wanted(mirror=mirror),
         progress=env.progress, fetch=True,
@@ -225,7 +275,7 @@ def _try(
 @app.command(cls=Command)
 def bisect(
     command: Annotated[list[str], typer.Argument(help="The command, after --.")],
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = "", base: common.BaseName = "",
     accel: common.AccelName = "auto", jobs: common.Jobs = 0,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -239,6 +289,7 @@ def bisect(
     from harness.kernel.series.patchlist import stack  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     series = stack(env.project, variant, _series(env, variant), Compat())
     assert series is not None
     line = command[0] if len(command) == 1 else shlex.join(command)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.core import hosttools
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError, UserError
 
@@ -31,11 +32,15 @@ def bound_to_us(argv: Sequence[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "--", *argv]
 
 
-def need(program: str, *, package: str) -> str:
-    """The path of a program, or a :class:`UserError` that names the Debian package."""
+def need(program: str, *, package: str = "") -> str:
+    """The path of a program, or a :class:`UserError` that names the Debian package.
+
+    ``package`` is for programs that :mod:`harness.core.hosttools` does not list.
+    """
     path = shutil.which(program)
     if path is None:
-        raise UserError(f"{program} is not installed", hint=f"apt-get install {package}")
+        packages = package or hosttools.packages_of(program)
+        raise UserError(f"{program} is not installed", hint=f"apt-get install {packages}")
     return path
 
 

@@ -46,7 +46,7 @@ def build_programs(workspace: Workspace, project: Project, progress: Progress) -
 
     Raises :class:`InfrastructureError` with the compiler's words when one does not compile.
     """
-    need("gcc", package="gcc libc6-dev")
+    need("gcc")
     key = digest.key({
         f"{FOLDER}/{name}": digest.of_file(path) for name, path in sources(project).items()
     })

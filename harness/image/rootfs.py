@@ -120,12 +120,10 @@ def _load(directory: Path) -> Image:
 
 
 def _make(workspace: Workspace, project: Project, staging: Path, mirror: str | None) -> None:
-    for program, package in (
-        ("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("ssh-keygen", "openssh-client"),
-    ):
-        need(program, package=package)
     # Debian's tools live in sbin, which is not on everybody's PATH.
     os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    for program in ("mmdebstrap", "mke2fs", "ssh-keygen"):
+        need(program)
     log = workspace.dir("logs") / "image.log"
     log.write_bytes(b"")
     with tempfile.TemporaryDirectory(prefix="image.", dir=workspace.dir("tmp")) as scratch:
@@ -206,7 +204,7 @@ def _make_disk(
     )
     argv = ["sh", "-c", script, "sh", str(archive.parent), str(archive), str(tree), str(disk)]
     if os.geteuid() != 0:
-        argv = [need("fakeroot", package="fakeroot"), "--", *argv]
+        argv = [need("fakeroot"), "--", *argv]
     if run_logged(argv, log) != 0:
         raise InfrastructureError("making the disk image failed", excerpt=tail(log, 8), log=log)
 

@@ -60,7 +60,7 @@ class DebianBase(BaseTable):
 
     @property
     def place(self) -> str:
-        """``linux-source-6.1 of bookworm``."""
+        """Package and suite."""
         return f"{self.package} of {self.suite}"
 
     @property

@@ -13,7 +13,7 @@ from harness.core import digest
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
-from harness.kernel.build import kbuild, metadata, reproducer
+from harness.kernel.build import kbuild, metadata, neighbour, reproducer
 from harness.kernel.build.metadata import METADATA_FILE
 from harness.kernel.build.recipe import RECIPE, BuildPlan, plan_build
 from harness.kernel.build.worktree import WorkTree
@@ -23,7 +23,7 @@ from harness.project.config import Project
 from harness.records.kernels import Kernel
 
 __all__ = ["Build", "BuildPlan", "build_variant", "plan_build"]
-DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on debian-6.1
+DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on a lean 6.1
 FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
 ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
              "System.map": "System.map", "config": ".config"}
@@ -97,19 +97,25 @@ def build_variant(
         progress.detail(note)
     if plan.cached and not force:
         progress.detail(f"{variant}: found {plan.cached}")
-        return Build.load(plan.cached, variant)
+        return _found(plan.cached, plan)
     kbuild.check_tools(plan.requested)
     slot = workspace.root / plan.slot
-    with workspace.lock(plan.slot.replace("/", "-"), on_wait=lambda: progress.say(
+    with workspace.lock(neighbour.lock_name(plan.slot), on_wait=lambda: progress.say(
         f"{variant}: another harness is building in {slot}; waiting for it"
     )):
         published = workspace.published("builds", plan.key)
         if published and not force:
-            return Build.load(published, variant)
+            return _found(published, plan)
         return _make(
             workspace, project, plan, jobs=jobs or os.cpu_count() or 1, force=force,
             progress=progress,
         )
+
+
+def _found(directory: Path, plan: BuildPlan) -> Build:
+    """A published build as this plan names it: the same kernel may have been made for another."""
+    names = {"variant": plan.variant, "base": plan.base, "lineage": plan.lineage}
+    return Build(directory, metadata.read(directory).model_copy(update=names))
 
 
 def _make(
@@ -136,9 +142,11 @@ def _make(
                          plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler))
     memo = f"steps-{plan.slot.replace('/', '-')}"
     seen = int(workspace.read_state(memo).get("steps", 0))
-    expected = (seen or DEFAULT_STEPS) if fresh or force else None
     with tree.make_runs():
         config = make.configure(plan.requested, plan.optional, _config_stamp(plan), progress)
+        if fresh and not force:
+            fresh = not neighbour.adopt(workspace, tree, progress)
+        expected = (seen or DEFAULT_STEPS) if fresh or force else None
         steps = make.compile(expected, f"building {plan.variant}", progress)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})
@@ -149,7 +157,7 @@ def _make(
         shutil.copyfile(log, staging / "build.log")
         (staging / METADATA_FILE).write_text(kernel.model_dump_json(indent=1) + "\n")
         reproducer.write(staging, plan.series, source, make)
-    return Build.load(workspace.root / "builds" / plan.key, plan.variant)
+    return _found(workspace.root / "builds" / plan.key, plan)
 
 
 def _check_unchanged(workspace: Workspace, project: Project, plan: BuildPlan) -> None:

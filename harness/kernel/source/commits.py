@@ -190,7 +190,7 @@ def _git(
     }
     try:
         done = subprocess.run(
-            [need("git", package="git"), *words], cwd=cwd, env=environment, capture_output=True,
+            [need("git"), *words], cwd=cwd, env=environment, capture_output=True,
             stdin=subprocess.DEVNULL, timeout=timeout, check=False,
         )
     except subprocess.TimeoutExpired as error:

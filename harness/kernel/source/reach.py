@@ -120,7 +120,7 @@ def _debian(project: Project, base: DebianBase, mirror: str | None) -> str:
     helper = Path("/usr/lib/apt/apt-helper")
     if not helper.exists():
         return _http(url)
-    need("apt-get", package="apt")
+    need("apt-get")
     options = [f"-oAcquire::{kind}::Timeout={LIMIT:.0f}" for kind in ("http", "https")]
     with tempfile.TemporaryDirectory(prefix="harness-reach.") as scratch:
         try:
