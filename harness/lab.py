@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from harness.machine.session import BootOrder, Machine, Session
     from harness.measure.measuring import Making, MeasuredRun
     from harness.measure.planning import Overrides
-    from harness.records.plans import Pair, Plan
+    from harness.records.plans import Pair, Plan, SuitePlan
+    from harness.suites.outcome import SuiteOutcome
+    from harness.suites.suiteplan import SuiteOptions
 
 SLOW_SYMBOLS = ("CONFIG_KASAN=y", "CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_PAGEALLOC=y")
 SLOWNESS = 4.0  # how much more patience a debug kernel needs
@@ -350,6 +352,29 @@ class Lab:
 
         lab = self.on_base(self.recorded_plan(directory).base)
         return resume(lab, directory, making or Making())
+
+    # -- tests
+
+    def test(
+        self, suite: str | SuitePlan, options: SuiteOptions | None = None, *,
+        directory: Path | None = None,
+    ) -> SuiteOutcome:
+        """Run a suite of tests on variants, compare them, and leave a run in ``directory``.
+
+        ``suite`` is a name (``options`` says the rest; what it does not say is harness.toml's) or
+        a plan. A directory that holds a run of the same plan already is gone on with; without one
+        a new one is made below the project's results. Raises :class:`UserError` for what the user
+        can mend and :class:`InfrastructureError` when no guest comes up; a crash is a verdict.
+        """
+        from harness.suites.conductor import conduct  # noqa: PLC0415
+        from harness.suites.suiteplan import SuiteOptions, make_suite_plan  # noqa: PLC0415
+
+        plan = (
+            make_suite_plan(self.project, suite, options or SuiteOptions())
+            if isinstance(suite, str) else suite
+        )
+        lab = self.on_base(plan.base or None)
+        return conduct(lab, plan, directory or self.run_directory(plan.suite))
 
     def run_directory(self, name: str) -> Path:
         """A directory for a new run, below the project's results; not made yet."""

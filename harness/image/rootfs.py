@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.core import digest, sizes
 from harness.core.errors import InfrastructureError, UserError
-from harness.core.proc import capture, need, run_logged, tail
+from harness.core.proc import capture, look_in_sbin, need, run_logged, tail
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
 from harness.image import programs
@@ -126,8 +126,7 @@ def _load(directory: Path) -> Image:
 
 
 def _make(workspace: Workspace, project: Project, staging: Path, mirror: str | None) -> None:
-    # Debian's tools live in sbin, which is not on everybody's PATH.
-    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    look_in_sbin()
     for program in ("mmdebstrap", "mke2fs", "ssh-keygen"):
         need(program)
     log = workspace.dir("logs") / "image.log"

@@ -3,6 +3,13 @@
 QEMU holds the other end of a socket pair and writes ``console.log`` itself, so
 that the log is whole even when the harness is killed. The thread groups trouble
 into events; whoever waits for something asks the console at the same time.
+
+pexpect reads it: the same reader takes a socket, a pseudo-terminal and the output of a program
+such as a BMC's serial-over-LAN client, decodes UTF-8 that is cut anywhere, and knows an end of
+file in all its forms. Its ``expect`` serves one waiter and throws away what it has passed, while
+here every line must be looked at for trouble and several threads wait at once: so it is asked for
+lines only, and what is waited for is found in :meth:`Console.wait_for`. For a person at a
+terminal see harness/machine/shells.py.
 """
 
 from __future__ import annotations

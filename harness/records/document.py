@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from harness.records.boots import BootRecord
+from harness.records.night import HISTORY_FILE, NIGHT_FILE, Night, NightRow
 from harness.records.record import SCHEMA
 from harness.records.runs import Run
 from harness.records.samples import Sample
@@ -28,6 +29,8 @@ FILES: tuple[tuple[str, type[BaseModel], str], ...] = (
     (BOOTS_FILE, BootRecord, "One object a line: a boot, or an attempt at one."),
     (SAMPLES_FILE, Sample, "One object a line: one number. Runs of a suite have none."),
     (VERDICTS_FILE, Verdict, "One object a line: how one test ended. Measurements have none."),
+    (NIGHT_FILE, Night, "One object, in the directory of a night, whose parts are runs in it."),
+    (HISTORY_FILE, NightRow, "One object a line, beside the nights; of a repeated row the last."),
 )
 WIDTH = 100
 INTRODUCTION = f"""\

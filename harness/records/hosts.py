@@ -6,8 +6,6 @@ from pydantic import Field
 
 from harness.records.record import AccelName, Record
 
-# Beyond these a wall-clock figure says more of the host than of the guest. A tenth of the CPU time
-# moves a rate that uses all CPUs by as much, which is ten times the effect that is looked for.
 MOST_OTHERS_PCT = 10.0
 MOST_STEAL_PCT = 5.0
 MOST_MHZ_CHANGE_PCT = 10.0

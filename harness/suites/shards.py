@@ -7,16 +7,25 @@ import queue
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from harness.core import sizes
 from harness.core.errors import UserError
-from harness.records.old_verdicts import Verdict
-from harness.suites.suite import Queue, SuiteRunner
+from harness.records.verdicts import Verdict
+from harness.suites.testrunner import TestQueue
 
 RESERVE_MIB = 1024  # for the host itself and the harness
 
 
-def run(runner: SuiteRunner, tests: Queue, jobs: int) -> Iterator[Verdict]:
+class Runs(Protocol):
+    """What runs tests of a queue: :class:`harness.suites.testrunner.SuiteRunner`."""
+
+    def run(self, queue: TestQueue) -> Iterator[Verdict]:
+        """A verdict per test that it takes."""
+        ...
+
+
+def run(runner: Runs, tests: TestQueue, jobs: int) -> Iterator[Verdict]:
     """The verdicts of ``jobs`` guests that take tests from one queue, as they come.
 
     The first error of any of them is raised when all have ended.
@@ -58,7 +67,7 @@ def crowding(jobs: int, smp: int, memory: str) -> float:
     """
     if jobs == 1:
         return 1.0
-    each = sizes.parse(memory, "--memory") // sizes.MIB
+    each = sizes.parse(memory, "memory") // sizes.MIB
     free = _available_mib() - RESERVE_MIB
     if jobs * each > free:
         raise UserError(

@@ -69,6 +69,7 @@ def imports(tree: ast.Module, *, types: bool) -> Iterator[str]:
             yield from (a.name for a in node.names if a.name.startswith("harness."))
 
 
+@PENDING
 def test_no_two_modules_have_one_name() -> None:
     """Packages aside: measure/workloads holds what records/workloads describes."""
     packages = {name for name in modules() if any(m.startswith(f"{name}.") for m in modules())}

@@ -1,24 +1,24 @@
-"""What the numbers were made with: runs, variants, boots and crashes as tables."""
+"""What the numbers were made with: runs, kernels, boots and crashes as tables."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from harness.records.old_runs import BOOTS_FILE, RUN_FILE, SAMPLES_FILE, BootRecord
-from harness.report.data import planned as plan
+from harness.records.boots import BootRecord
+from harness.records.kernels import Kernel
+from harness.records.plans import Cell
+from harness.records.store import BOOTS_FILE, RUN_FILE, SAMPLES_FILE
+from harness.report.analysis import words
 from harness.report.data.identity import plural
-from harness.report.data.rundata import LoadedRun, RunData
-from harness.report.pages import words
-from harness.report.pages.view import Table, clean
-
-PLAN_LISTS = ("cells", "workloads", "blocks", "order", "repeats")  # shown in rows of their own
+from harness.report.data.rundata import LoadedRun, RunData, describe
+from harness.report.pages.tables import Table, clean
 
 
-@dataclass
+@dataclass(frozen=True)
 class CrashView:
     """A crash as it is shown: where it happened and the console's text."""
 
@@ -28,101 +28,89 @@ class CrashView:
 
 
 def run_table(run: LoadedRun) -> Table:
-    """Harness, plan, accel, QEMU, host and image of a run."""
-    record = run.run
+    """Harness, plan, accels, emulator, host and image of a run."""
+    record, plan = run.run, run.plan
     harness = record.harness
-    revision = harness.get("git") or harness.get("revision", "?")
-    dirty = " (with uncommitted changes)" if harness.get("dirty") else ""
+    dirty = " (with uncommitted changes)" if harness.dirty else ""
+    revision = f", git {harness.git}" if harness.git else ""
+    memory = f", {record.host.memory_kb / (1 << 20):.1f} GiB" if record.host.memory_kb else ""
+    kernel = f", Linux {record.host.kernel}" if record.host.kernel else ""
+    status = "interrupted (its process is gone)" if run.interrupted else record.status
+    options = {
+        "profile": plan.profile, "accel": plan.accel, "machine": plan.machine,
+        "vCPUs": str(plan.smp or ""), "memory": plan.memory, "cmdline": plan.cmdline,
+    }
+    again = [f"boot {boot.index} is boot {boot.again} again" for boot in plan.boots
+             if boot.again is not None]  # fmt: skip
     facts = [
-        ("status", record.status),
+        ("status", status),
         ("started, finished", f"{record.started or '?'}, {record.finished or '?'}"),
-        ("harness", f"{harness.get('version', '?')}, git {revision}{dirty}"),
-        *(("accel", _accel(accel)) for accel in record.accels or [record.accel]),
-        ("QEMU", _flat(record.qemu)),
-        ("host", _flat(record.host)),
-        ("image", _flat(record.image)),
-        ("plan", _flat({k: v for k, v in record.plan.items() if k not in PLAN_LISTS})),
-        ("order of boots", ", ".join(plan.order(record.plan))),
-        ("done again", ", ".join(f"boot {one} is boot {other} again"
-                                 for one, other in plan.repeats_of(record.plan).items())),
-        ("cells", "; ".join(_cell(cell) for cell in plan.cells(record.plan))),
-        *((f"guest {key}", text) for key in ("uname", "cmdline") for text in _guests(run, key)),
+        ("harness", f"{harness.version or '?'}{revision}{dirty}"),
+        *(("accel", f"{words.ACCELS.get(one.name, one.name)}: {one.reason}".rstrip(": "))
+          for one in record.accels),
+        ("emulator", f"{record.emulator.binary} {record.emulator.version}".strip()),
+        ("host", f"{record.host.label}{memory}{kernel}"),
+        ("image", f"{record.image.key}, {record.image.suite}, "
+                  f"{plural(len(record.image.packages), 'package')}" if record.image else ""),
+        ("plan", "; ".join(f"{key} {value}" for key, value in options.items() if value)),
+        ("order of boots", ", ".join(boot.variant + (" (control)" if boot.control else "")
+                                     for boot in plan.boots)),
+        ("done again", ", ".join(again)),
+        ("cells", "; ".join(_cell(cell) for cell in plan.cells)),
+        *(("guest's uname", text) for text in _each(boot.state.uname for boot in run.boots)),
+        *(("guest's command line", text)
+          for text in _each(boot.state.cmdline for boot in run.boots)),
     ]  # fmt: skip
-    rows = [[name, value] for name, value in facts if value]
-    return Table(f"Run {run.name}", ["what", "value"], rows)
+    return Table(f"Run {run.name}", ["what", "value"],
+                 [[name, clean(value)] for name, value in facts if value])  # fmt: skip
 
 
-def _cell(cell: plan.Cell) -> str:
-    where = f", {words.SHORT_ACCELS.get(cell.accel, cell.accel)}" if cell.accel else ""
-    return f"{cell.workload} {plan.describe(cell.params)} (x {cell.repeat}{where})"
+def _cell(cell: Cell) -> str:
+    where = "" if cell.accel == "auto" else f", {words.short_accel(cell.accel)}"
+    return f"{cell.workload} {describe(cell.params)} (x {cell.repeat}{where})"
 
 
-def _guests(run: LoadedRun, key: str) -> list[str]:
-    """What the guests said of themselves, each text once."""
-    said = [clean(str(record.guest[key])) for record in run.boots if record.guest.get(key)]
-    return list(dict.fromkeys(said))
+def _each(texts: Iterable[str]) -> list[str]:
+    """What guests said of themselves, each text once."""
+    return list(dict.fromkeys(clean(text) for text in texts if text))
 
 
-def _accel(accel: dict[str, Any]) -> str:
-    name, reason = str(accel.get("name", "")), str(accel.get("reason", ""))
-    label = words.ACCELS.get(name, name)
-    return f"{label}: {reason}" if reason else label
-
-
-def _flat(value: Any) -> str:
-    """A nested value on one line."""
-    if isinstance(value, dict):
-        parts = [f"{key} {_flat(v)}" for key, v in value.items() if v not in ("", None, [], {})]
-        return "; ".join(parts)
-    if isinstance(value, list):
-        return ", ".join(f"({_flat(v)})" if isinstance(v, dict) else _flat(v) for v in value)
-    return clean(str(value))
-
-
-def variant_table(run: LoadedRun) -> Table:
-    """Kernel release, config digest, patches and compiler of each variant; None known: no rows."""
+def kernel_table(run: LoadedRun) -> Table:
+    """Kernel release, config digest, patches and compiler of each variant; none known: no rows."""
     columns = ["variant", "base", "release", "config digest", "patches", "compiler", "build"]
-    rows = []
-    for name, meta in run.run.variants.items():
-        rows.append([
-            name, _flat(meta.get("base", "")), str(meta.get("release", "?")),
-            str(meta.get("config_digest", "?"))[:16], _patches(meta.get("patches")),
-            _flat(meta.get("compiler", "?")), str(meta.get("key", "?")),
-        ])  # fmt: skip
+    rows = [
+        [name, kernel.base, kernel.release, kernel.config_digest[:16] or "?", _patches(kernel),
+         kernel.compiler or "?", kernel.key]
+        for name, kernel in run.run.kernels.items()
+    ]  # fmt: skip
     return Table(f"Kernels of run {run.name}", columns, rows)
 
 
-def _patches(patches: Any) -> str:
-    if not isinstance(patches, list) or not patches:
-        return "none"
-    return ", ".join(
-        f"{p.get('name', '?')} {str(p.get('sha256') or p.get('digest') or '')[:12]}".strip()
-        if isinstance(p, dict) else str(p) for p in patches
-    )  # fmt: skip
+def _patches(kernel: Kernel) -> str:
+    return ", ".join(f"{patch.name} {patch.sha256[:12]}" for patch in kernel.patches) or "none"
 
 
 def boot_table(run: LoadedRun) -> Table:
     """Every boot and attempt, in the order of time."""
     columns = ["boot", "variant", "accel", "status", "started", "ready after (s)",
                "load\nat start, highest", "others, steal\n% of CPU time", "MHz",
-               "vCPUs pinned to", "THP"]  # fmt: skip
+               "vCPUs pinned to", "huge pages"]  # fmt: skip
     rows = [_boot(record) for record in run.boots]
-    return Table(f"Boots of run {run.name}", columns, rows, numeric={5, 6, 7, 8})
+    return Table(f"Boots of run {run.name}", columns, rows, numeric=frozenset({5, 6, 7, 8}))
 
 
 def _boot(record: BootRecord) -> list[str]:
-    ready = record.seconds_to_ready
-    host = record.host
+    ready, host = record.seconds_to_ready, record.host
     loads = [*record.host_load[:1], *([] if host.load is None else [host.load])]
     taken = [x for x in (host.others_pct, host.steal_pct) if x is not None]
     return [
-        str(record.boot), record.variant, words.SHORT_ACCELS.get(record.accel, record.accel),
-        _status(record), record.started, "-" if ready is None else f"{ready:.1f}",
+        str(record.boot), record.variant + (" (control)" if record.control else ""),
+        words.short_accel(record.accel), _status(record), record.started,
+        "-" if ready is None else f"{ready:.1f}",
         ", ".join(f"{load:.1f}" for load in loads) or "-",
         ", ".join(f"{percent:.1f}" for percent in taken) or "-",
         " to ".join(dict.fromkeys(f"{mhz:.0f}" for mhz in host.mhz)) or "-",
-        ", ".join(map(str, host.pinned)) or "-",
-        clean(str(record.guest.get("thp", "-"))),
+        ", ".join(map(str, host.pinned)) or "-", clean(record.state.thp) or "-",
     ]  # fmt: skip
 
 
@@ -134,17 +122,18 @@ def _status(record: BootRecord) -> str:
 
 
 def crashes(data: RunData) -> list[CrashView]:
-    """Every crash, failure and interruption with the text that explains it."""
+    """Every crash, failure and interruption that was not made good, with what explains it."""
     found = []
     for run in data.runs:
+        troubled = {id(record) for record in run.troubled()}
         for record in run.boots:
-            if record.status == "ok" and record.crash is None:
+            if id(record) not in troubled and record.crash is None:
                 continue
             crash = record.crash
             kind = crash.kind if crash else record.status
             where = ""
             if crash and crash.workload:
-                where = f" during {crash.workload} {plan.describe(crash.params)}".rstrip()
+                where = f" during {crash.workload} {describe(crash.params)}".rstrip()
             text = clean((crash.text if crash else record.error) or "no text was recorded")
             heading = f"Run {run.name}, boot {record.boot}, {record.variant}: {kind}{where}"
             found.append(CrashView(heading, text.strip(), record.console))
