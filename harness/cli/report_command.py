@@ -105,10 +105,13 @@ def _trend(
     env.progress.say(f"trend: {path}")
 
 
-def show(env: Setup, runs: list[Path], out: Path, as_json: bool) -> None:
-    """Write a report and print what it says in short."""
+def show(
+    env: Setup, runs: list[Path], out: Path, as_json: bool, *, mail: bool = False
+) -> set[str]:
+    """Write a report and print what it says in short; the verdicts of costs, as words."""
     from harness.report.analysis.analyse import analyse  # noqa: PLC0415
     from harness.report.pages.exports import as_json as exported  # noqa: PLC0415
+    from harness.report.pages.mail import mail as as_mail  # noqa: PLC0415
     from harness.report.pages.terminal import terminal_text  # noqa: PLC0415
     from harness.report.pages.write import write_report  # noqa: PLC0415
 
@@ -117,5 +120,8 @@ def show(env: Setup, runs: list[Path], out: Path, as_json: bool) -> None:
     if as_json:
         common.print_json(exported(analysis))
     else:
-        common.say(terminal_text(analysis))
+        common.say(as_mail(analysis) if mail else terminal_text(analysis))
     env.progress.say(f"report: {files.html}")
+    return {
+        claim.word for row in analysis.rows if row.is_cost for claim in row.claims.values()
+    }
