@@ -10,6 +10,7 @@ import harness
 from harness.cli import (
     bases_command,
     bench_command,
+    bisect_command,
     build_command,
     care,
     compare_command,
@@ -36,6 +37,7 @@ app.command(cls=Command)(bases_command.bases)
 app.command(cls=Command)(guest_command.boot)
 app.command(cls=Command)(guest_command.run)
 app.command(cls=CommandWithProgram)(compare_command.compare)
+app.command(cls=Command)(bisect_command.bisect)
 app.command("try", cls=Command)(try_command.try_series)
 app.command(cls=Command)(bench_command.bench)
 app.command(cls=Command)(report_command.report)

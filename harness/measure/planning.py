@@ -33,6 +33,8 @@ class Overrides:
     """An A/A control; None: where time is measured and there are variants to compare."""
     thp: Thp | None = None
     """Transparent huge pages of every cell."""
+    again: bool = True
+    """Whether a counted boot is done once more, to see that it repeats."""
 
     def flags(self) -> dict[str, tuple[str, Scalar | list[Scalar]]]:
         """Parameter to the option's name and value, of those that set a parameter."""
@@ -88,7 +90,7 @@ def make_plan(
         profile=profile, base=project.config.defaults.base, variants=list(variants),
         accel=",".join(block.accel for block in blocks), machine=where.machine, smp=where.smp,
         memory=where.memory, cmdline=where.cmdline, cells=cells, blocks=blocks,
-        boots=schedule(variants, cells, blocks), comparisons=pairs,
+        boots=schedule(variants, cells, blocks, again=overrides.again), comparisons=pairs,
         published=project.config.published,
     )
 

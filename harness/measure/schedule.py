@@ -18,9 +18,12 @@ from harness.records.plans import Block, Cell, PlannedBoot
 
 
 def schedule(
-    variants: Sequence[str], cells: Sequence[Cell], blocks: Sequence[Block]
+    variants: Sequence[str], cells: Sequence[Cell], blocks: Sequence[Block], *, again: bool = True
 ) -> list[PlannedBoot]:
-    """All boots in order, accel by accel: counting does not mind when it is done."""
+    """All boots in order, accel by accel: counting does not mind when it is done.
+
+    ``again``: whether the first counted boot is done once more, to see that it repeats.
+    """
     planned: list[PlannedBoot] = []
     for block in blocks:
         mine = [at for at, cell in enumerate(cells) if cell.accel == block.accel]
@@ -31,9 +34,9 @@ def schedule(
                 index=len(planned), variant=variant, control=control, seed=number,
                 accel=block.accel, cells=mine[turn:] + mine[:turn],
             ))
-        if block.counts:
-            again = planned[first]
-            planned.append(again.model_copy(update={"index": len(planned), "again": again.index}))
+        if block.counts and again:
+            one = planned[first]
+            planned.append(one.model_copy(update={"index": len(planned), "again": one.index}))
     return planned
 
 

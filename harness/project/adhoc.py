@@ -15,12 +15,20 @@ from harness.core.errors import UserError
 from harness.project import config as configs
 from harness.project.bases import CommitBase
 from harness.project.config import Config, Project
-from harness.project.tables import ComparisonTable, Defaults, SeriesTable, Variant
+from harness.project.tables import (
+    ComparisonTable,
+    Defaults,
+    Profile,
+    SeriesTable,
+    Variant,
+    WorkloadPlan,
+)
 from harness.project.workload_tables import WorkloadTable
 
 BASE, TIP = "base", "tip"
 """The two kernels of a comparison, in plans, records and reports."""
 SERIES = "tried"
+SEARCH = "search"
 TREE = "compare"  # one work tree for both: only what differs between them is compiled
 USUAL_CONFIG = ("guest", "mm", "lean")
 
@@ -59,6 +67,28 @@ def of_series(
             BASE: Variant(base=BASE, tree=TREE),
             TIP: Variant(base=BASE, tree=TREE, series=SERIES),
         },
+    }))
+
+
+def of_commit(
+    tree: Path, commit: str, workload: WorkloadPlan | None = None, *,
+    fragments: Sequence[str] = (),
+) -> Project:
+    """One commit of a git tree as the variant ``tip``, to be measured by one workload in one boot.
+
+    The work tree is that of :func:`of_commits`, so that only what differs is compiled.
+    """
+    surroundings = around()
+    base = CommitBase(
+        kind="commit", path=str(tree.absolute()), commit=commit, config=_fragments(fragments)
+    )
+    profiles = dict(surroundings.config.profiles)
+    if workload is not None:
+        profiles[SEARCH] = Profile(boots=1, histories=1, workloads=[workload])
+    return Project(surroundings.root, surroundings.config.model_copy(update={
+        "bases": {TIP: base}, "series": {}, "families": {}, "suites": {}, "published": [],
+        "variants": {TIP: Variant(base=TIP, tree=TREE)}, "profiles": profiles, "comparisons": [],
+        "defaults": Defaults(base=TIP, variants=[TIP], profile=SEARCH),
     }))
 
 
