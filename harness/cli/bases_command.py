@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import common
-from harness.cli.common import Setup
+from harness.lab import Lab
 
 
 def bases(
@@ -56,7 +56,7 @@ def bases(
 
 
 def _fetch(
-    env: Setup, name: str, refresh: bool, origin: str | None, mirror: str | None
+    env: Lab, name: str, refresh: bool, origin: str | None, mirror: str | None
 ) -> None:
     from harness.kernel.source.fetching import Wanted  # noqa: PLC0415
     from harness.kernel.source.sources import find_source, get_source  # noqa: PLC0415

@@ -79,7 +79,7 @@ def analyse_data(data: RunData) -> Analysis:
     state = health(data)
     places = dict.fromkeys((row.accel, row.place.machine) for row in found)
     warnings = [*_bad_controls(found), *determinism.warnings(residuals), *data.warnings,
-                *checks.check(data), *state.others]  # fmt: skip
+                *checks.check(data), *state.others]
     return Analysis(
         data, found, residuals, state, answer(found, state), findings.findings(found),
         findings.noise(found), _compared(data),
@@ -130,7 +130,7 @@ def _described(data: RunData, index: int) -> str:
     kernel = next(
         (run.run.kernels[column.variant] for run in data.runs
          if column.variant in run.run.kernels and column.run in ("", run.name)), None,
-    )  # fmt: skip
+    )
     parts = [kernel.release] if kernel else []
     parts += [plural(len(kernel.patches), "patch", "patches")] if kernel and kernel.patches else []
     return f"{column.label} ({', '.join([*parts, plural(boots, 'boot')])})"
