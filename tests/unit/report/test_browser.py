@@ -49,10 +49,11 @@ const tables = [...document.querySelectorAll("table")].map(t => ({
   scopes: [...t.querySelectorAll("th")].every(h => h.scope)}));
 const focusable = [...document.querySelectorAll(".scroll, nav a, .skip, .links a")].map(e => {
   e.focus(); return document.activeElement === e; });
+const findings = document.getElementById("findings");
 document.getElementById("probe").textContent = JSON.stringify({plots, tables, paper,
   focusable, scripts: document.querySelectorAll("script").length,
   tips: [...document.querySelectorAll("g.tip > title")].map(t => t.textContent),
-  findingsEnd: (document.getElementById("findings")?.closest("table")?.getBoundingClientRect().bottom ?? 0) + scrollY,
+  findingsEnd: (findings ? rect(findings.closest("div")).bottom : 0) + scrollY,
   ink: getComputedStyle(document.body).color,
   page: [document.documentElement.scrollWidth, innerWidth],
   requests: performance.getEntriesByType("resource").map(e => e.name)});
