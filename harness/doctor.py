@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.core import hosttools
 from harness.core.errors import HarnessError
 from harness.core.hosttools import HostTool
-from harness.core.proc import capture
+from harness.core.proc import capture, look_in_sbin
 from harness.core.workspace import Workspace
 from harness.kernel.series.seriestree import IDENTITY_HINT, missing_identity
 from harness.kernel.source.mirror import resolve_mirror
@@ -38,7 +38,7 @@ class Finding:
 
 def examine(workspace: Workspace, project: Project | None) -> list[Finding]:
     """All findings, the gravest kind of each. ``project`` is the one we are in, if any."""
-    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    look_in_sbin()
     findings = [
         _tool(tool) for tool in hosttools.TOOLS
         if tool.need != "sometimes" and tool.name not in SPECIAL

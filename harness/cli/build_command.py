@@ -14,11 +14,11 @@ def build(
     variant: Annotated[
         str, typer.Option("--variant", help="Comma-separated variants [those of harness.toml].")
     ] = "",
-    base: common.BaseName = "",
+    base: common.BaseName = None,
     source: common.SourceDir = None,
     mirror: common.MirrorUrl = None,
     origin: common.Origin = None,
-    jobs: common.Jobs = 0,
+    jobs: common.Jobs = None,
     force: Annotated[bool, typer.Option("--force", help="Build even if it is cached.")] = False,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
@@ -34,7 +34,7 @@ def build(
     from harness.kernel.source.fetching import Wanted  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    names = _variants(env.project, variant, base)
+    names = _variants(env.project, variant, base or "")
     wanted = Wanted(mirror=mirror, origin=origin)
     if dry_run:
         for name in names:
@@ -64,5 +64,5 @@ def build(
 def _variants(project: Project, text: str, base: str) -> list[str]:
     """The variants to build; with ``base`` they must be of that one."""
     wanted = common.names(text, "--variant") if text else list(project.config.defaults.variants)
-    common.check_base(project, wanted, base, "--variant")
+    common.check_base(project, wanted, base or "", "--variant")
     return wanted

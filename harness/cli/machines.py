@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.cli.common import Setup
@@ -60,9 +60,14 @@ def make_guest(
     boot_seconds: float | None = None, crowd: float = 1.0,
 ) -> Guest:
     """A guest that is not started yet; ``crowd``: how much slower it is for its neighbours."""
-    from harness.measure.runner import slowness  # noqa: PLC0415
+    from harness.lab import slowness  # noqa: PLC0415
 
     return Guest(
         spec, folder, key=image.ssh_key, host_key=image.host_key, slowness=slowness(build) * crowd,
         boot_seconds=boot_seconds, warn=warn,
     )
+
+
+def declared_pairs(env: Setup, variants: Sequence[str]) -> list[list[str]]:
+    """What harness.toml compares among some variants: [baseline, variant] each."""
+    return [list(pair) for pair in env.project.comparisons(variants)]

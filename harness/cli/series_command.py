@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import common
-from harness.cli.common import Setup
 from harness.cli.once import Command
 from harness.core.deadline import Deadline
 from harness.core.errors import EXIT_REGRESSION, GuestCrash, HarnessError, UserError
+from harness.lab import Lab
 
 if TYPE_CHECKING:
     from harness.kernel.series.patches import Series
 
+TRY_SECONDS = 3600.0  # that a command on one prefix of the series may take
 app = typer.Typer(
     no_args_is_help=True, help="The patch series of a base: status, edit, save, check, bisect."
 )
@@ -32,7 +33,7 @@ Tree = Annotated[
 ]
 
 
-def _named(env: Setup, variant: str) -> str:
+def _named(env: Lab, variant: str) -> str:
     """The variant asked for, or the first with a series: of the default ones, of the base's."""
     if variant:
         return variant
@@ -48,7 +49,7 @@ def _named(env: Setup, variant: str) -> str:
     return found
 
 
-def _directory(env: Setup, variant: str) -> Path | None:
+def _directory(env: Lab, variant: str) -> Path | None:
     """The directory of a variant's series; None when it comes from a mailbox."""
     from harness.kernel.series.patchlist import table  # noqa: PLC0415
 
@@ -59,7 +60,7 @@ def _directory(env: Setup, variant: str) -> Path | None:
     return env.project.path(wanted.path) if wanted.kind == "dir" else None
 
 
-def _series(env: Setup, variant: str) -> Series:
+def _series(env: Lab, variant: str) -> Series:
     """A variant's own series, fetched if need be."""
     from harness.kernel.series.patchlist import own_series  # noqa: PLC0415
 
@@ -69,7 +70,7 @@ def _series(env: Setup, variant: str) -> Series:
     return series
 
 
-def _tree(env: Setup, variant: str, tree: Path | None) -> Path:
+def _tree(env: Lab, variant: str, tree: Path | None) -> Path:
     from harness.kernel.series.seriestree import tree_name  # noqa: PLC0415
 
     project = env.project
@@ -77,7 +78,7 @@ def _tree(env: Setup, variant: str, tree: Path | None) -> Path:
     return (tree or env.workspace.dir("trees") / name).absolute()
 
 
-def _warn_of_differences(env: Setup, variant: str, tree: Path) -> list[str]:
+def _warn_of_differences(env: Lab, variant: str, tree: Path) -> list[str]:
     """Say how a work tree and the patch files differ, where there is a work tree."""
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
@@ -92,7 +93,7 @@ def _warn_of_differences(env: Setup, variant: str, tree: Path) -> list[str]:
 
 @app.command(cls=Command)
 def status(
-    variant: VariantName = "", base: common.BaseName = "",
+    variant: VariantName = "", base: common.BaseName = None,
     tree: Tree = None, as_json: common.Json = False,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -132,7 +133,7 @@ def status(
 
 @app.command(cls=Command)
 def edit(
-    variant: VariantName = "", base: common.BaseName = "",
+    variant: VariantName = "", base: common.BaseName = None,
     tree: Tree = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -169,7 +170,7 @@ def edit(
 
 @app.command(cls=Command)
 def save(
-    variant: VariantName = "", base: common.BaseName = "",
+    variant: VariantName = "", base: common.BaseName = None,
     tree: Tree = None,
     drop: Annotated[
         bool, typer.Option("--drop", help="The series may have fewer patches than before.")
@@ -197,9 +198,9 @@ def save(
 
 @app.command(cls=Command)
 def check(
-    variant: VariantName = "", base: common.BaseName = "",
+    variant: VariantName = "", base: common.BaseName = None,
     each: Annotated[bool, typer.Option("--each", help="Build and boot every prefix.")] = False,
-    accel: common.AccelName = "auto", jobs: common.Jobs = 0, mirror: common.MirrorUrl = None,
+    accel: common.AccelName = "auto", jobs: common.Jobs = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
 ) -> None:
@@ -238,7 +239,7 @@ def check(
         raise typer.Exit(EXIT_REGRESSION)
 
 
-def _check_applies(env: Setup, series: Series, tree: Path) -> None:
+def _check_applies(env: Lab, series: Series, tree: Path) -> None:
     from harness.kernel.series.patches import apply  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="check.", dir=env.workspace.dir("tmp")) as scratch:
@@ -246,27 +247,16 @@ def _check_applies(env: Setup, series: Series, tree: Path) -> None:
 
 
 def _try(
-    env: Setup, variant: str, patches: int, accel: str, jobs: int, command: str
+    lab: Lab, variant: str, patches: int, accel: str | None, jobs: int | None, command: str
 ) -> str | None:
     """Build the first ``patches`` patches, boot, run a command; what went wrong, or None."""
-    from harness.cli import machines  # noqa: PLC0415
-    from harness.kernel.build.builds import build_variant  # noqa: PLC0415
-
     try:
-        build = build_variant(
-            env.workspace, env.project, variant, jobs=jobs or None, progress=env.progress,
-            patches=patches,
-        )
-        image = machines.need_image(env)
-        chosen = machines.need_accel(env, accel, build, env.project.config.guest.smp)
-        spec = machines.make_spec(env, build, image, chosen)
-        with tempfile.TemporaryDirectory(prefix="try.", dir=env.workspace.dir("guests")) as folder:
-            guest = machines.make_guest(spec, build, image, Path(folder), env.progress.warn)
-            with guest:
-                result = guest.session.run(command, Deadline(3600.0), check=False)
-                guest.check()
-            if guest.events:
-                return f"the console announced {guest.events[0].title}"
+        build = lab.build(variant, jobs=jobs, patches=patches)
+        with lab.boot(build, accel=accel) as session:
+            result = session.run(command, deadline=Deadline(TRY_SECONDS), check=False)
+            session.check()
+        if session.events:
+            return f"the console announced {session.events[0].title}"
     except (GuestCrash, HarnessError) as error:
         return error.line()
     return f"exit code {result.code}" if result.code else None
@@ -275,8 +265,8 @@ def _try(
 @app.command(cls=Command)
 def bisect(
     command: Annotated[list[str], typer.Argument(help="The command, after --.")],
-    variant: VariantName = "", base: common.BaseName = "",
-    accel: common.AccelName = "auto", jobs: common.Jobs = 0,
+    variant: VariantName = "", base: common.BaseName = None,
+    accel: common.AccelName = "auto", jobs: common.Jobs = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
 ) -> None:

@@ -8,7 +8,6 @@ import selectors
 import shutil
 import signal
 import subprocess
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError, UserError
 
 TAIL_LINES = 40
+SBIN = ("/usr/sbin", "/sbin")
 
 # Standard input is a pipe whose other end only the harness holds. When it dies,
 # however it dies, the read ends and the whole process group is killed.
@@ -42,6 +42,12 @@ def need(program: str, *, package: str = "") -> str:
         packages = package or hosttools.packages_of(program)
         raise UserError(f"{program} is not installed", hint=f"apt-get install {packages}")
     return path
+
+
+def look_in_sbin() -> None:
+    """Let programs be found in Debian's sbin, which is not on everybody's PATH."""
+    words = os.environ.get("PATH", os.defpath).split(":")
+    os.environ["PATH"] = ":".join([*words, *(w for w in SBIN if w not in words)])
 
 
 def kill_group(process: subprocess.Popen[bytes], *, grace: float = 2.0) -> None:
@@ -165,12 +171,3 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
             return "".join(deque(stream, maxlen=lines)).rstrip()
     except OSError:
         return ""
-
-
-def wait_until(condition: Callable[[], bool], deadline: Deadline, poll: float = 0.02) -> bool:
-    """Poll ``condition`` until it holds; False when the deadline passes first."""
-    while not condition():
-        if deadline.expired:
-            return False
-        time.sleep(deadline.slice(poll))
-    return True

@@ -18,11 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import UserError
 from harness.core.workspace import write_atomic
+from harness.records.events import FalseStart
+from harness.records.hosts import HostState
 from harness.records.kernels import Kernel
 
 SCHEMA = 1
 CONTROL_MARK = " (control)"
 """Ends the name of the A/A control: the variant of that name, booted under a second one."""
+__all__ = ["FalseStart", "HostState"]
 Record = TypeVar("Record", bound=BaseModel)
 RUN_FILE = "run.json"
 BOOTS_FILE = "boots.jsonl"
@@ -76,33 +79,6 @@ class Crash(BaseModel):
     text: str
     workload: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
-
-
-class HostState(BaseModel):
-    """What the host did during a boot. None or empty: it does not say."""
-
-    seconds: float | None = None
-    load: float | None = None
-    """The highest load average over one minute."""
-    steal_pct: float | None = None
-    """CPU time that the host's own hypervisor gave to others, of all CPU time."""
-    others_pct: float | None = None
-    """CPU time that went to other processes than the harness and its guest, of all CPU time."""
-    mhz: list[float] = Field(default_factory=list)
-    """Lowest and highest frequency of a CPU."""
-    pinned: list[int] = Field(default_factory=list)
-    """The host CPU that each vCPU thread was bound to; empty without CPUs to spare."""
-
-
-class FalseStart(BaseModel):
-    """A boot that stood still under TCG and was begun again: QEMU's doing, or a kernel's hang."""
-
-    reason: str
-    seconds: float
-    """From power-on until it was given up."""
-    last_line: str = ""
-    console: str = ""
-    """Its console log, relative to the run's directory."""
 
 
 class BootRecord(BaseModel):

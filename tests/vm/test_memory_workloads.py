@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.records.old_runs import load_samples
+from harness.records.store import load_samples
 from tests.guests import ROOT, argv
 
 pytestmark = pytest.mark.vm

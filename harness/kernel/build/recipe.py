@@ -49,12 +49,15 @@ class BuildPlan:
         """The plan in words, for --dry-run."""
         if self.cached:
             return [f"{self.variant}: nothing to do, {self.cached} is built"]
-        patches = f"{len(self.series.patches) if self.series else 0} patches"
+        count = len(self.series.patches) if self.series else 0
+        source = f"apply {count} patch{'es' if count != 1 else ''} to {self.base}"
         if any(what.startswith("the series") for what in self.to_fetch):
-            patches = "it"  # nobody knows yet how many it has
+            source = f"apply it to {self.base}"  # nobody knows yet how many it has
+        elif not count:
+            source = f"take {self.base} as it is"
         return [
             *[f"{self.variant}: fetch {what}" for what in self.to_fetch],
-            f"{self.variant}: apply {patches} to {self.base} in {self.slot}",
+            f"{self.variant}: {source}, in {self.slot}",
             *[f"{self.variant}: with {rule.name}: {rule.reason}" for rule in self.compat.applied],
             f"{self.variant}: configure from tinyconfig + {', '.join(self.fragments)}"
             f" ({len(self.requested)} symbols)",

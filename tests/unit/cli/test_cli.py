@@ -29,7 +29,21 @@ def harness(
     (["bench", "--threads", "0,foo"], "'0' is not a number of threads"),
     (["bench", "--variants", "before", "--workload", "vmpt"], "did you mean 'vmpte'"),
     (["bench", "--profile", "quik"], "did you mean 'quick'"),
-    (["bench", "--memory", "lots", "--variants", "before"], "--memory lots is not a size"),
+    (["bench", "--memory", "lots", "--variants", "before"], "--memory 'lots' is not a size"),
+    (["bench", "--memory", "1M", "--dry-run"], "--memory 1M is too small"),
+    (["bench", "--threads", "1,1"], "'1' stands twice in '1,1'"),
+    (["bench", "--threads", ""], "an empty list was given"),
+    (["bench", "--variants", ""], "an empty list was given"),
+    (["bench", "--boots", "0"], "'--boots'"),
+    (["bench", "--repeat", "0"], "'--repeat'"),
+    (["bench", "--smp", "0"], "'--smp'"),
+    (["bench", "-j", "0"], "'--jobs'"),
+    (["bench", "--base", ""], "unknown base ''"),
+    (["bench", "--profile", ""], "unknown profile ''"),
+    (["bench", "--accel", ""], "unknown accel ''"),
+    (["bench", "--workload", "micro", "--threads", "4"], "micro takes no threads"),
+    (["bench", "--variants", "before,reclaim-on", "--dry-run"], "compared with nothing"),
+    (["bench", "--resume", "/nonexistent", "--boots", "3"], "drop --boots"),
     (["bench", "--resume", "/nonexistent"], "is not a run"),
     (["bench", "--no-such-flag"], "--no-such-flag"),
     (["report", "/nonexistent"], "is not a run"),
@@ -82,8 +96,16 @@ def test_plan_without_doing(tmp_path: Path) -> None:
         "--workspace", str(tmp_path),
     )
     assert code == 0, err
-    assert "2 boots: before, before" in out and "multi-fault threads=8" in out
+    assert "2 boots: before, before" in out and "multi-fault, 8 threads" in out
+    assert "to be built first, about" in out and "before" in out.splitlines()[0]
     assert not (tmp_path / "builds").exists()
+
+
+def test_a_guest_that_is_only_planned_builds_nothing(tmp_path: Path) -> None:
+    code, out, err = harness("run", "--dry-run", "--workspace", str(tmp_path), "--", "true")
+    assert code == 0, err
+    assert "compile bzImage" in out and "boot before" in out.splitlines()[-1]
+    assert not (tmp_path / "builds").exists() and not (tmp_path / "sources").exists()
 
 
 def test_flags_and_lists_may_be_given_again(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_project_elsewhere_plans_a_build(site: Path, elsewhere: Path) -> None:
     done = harness(site, elsewhere, "build", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "plain: configure from tinyconfig + guest, mm, lean" in done.stdout
-    assert "patched: apply 1 patches to mine" in done.stdout
+    assert "patched: apply 1 patch to mine" in done.stdout
     assert not (elsewhere / "ws/work").exists()
 
 

@@ -7,17 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import GuestCrash, InfrastructureError, TooSlow, UserError
-from harness.machine.oops import Event
-from harness.records.old_verdicts import (
-    StabilityRun,
-    Verdict,
-    VerdictWriter,
-    load_run,
-    load_verdicts,
-)
 from harness.suites import races
 from harness.suites.judgement import Outcome, judge, last_json
-from tests.unit.suites.fakes import run_suite
+from tests.unit.suites.fakes import event, run_suite
 
 
 def test_the_rest_goes_on_after_a_crash(tmp_path: Path) -> None:
@@ -34,7 +26,8 @@ def test_the_rest_goes_on_after_a_crash(tmp_path: Path) -> None:
     ]
     assert [v.boot for v in found] == [0, 0, 1, 1, 2]
     assert found[2].reason == "stale byte" and found[4].reason == "no swap"
-    assert (tmp_path / Path(found[2].log).name).read_text() == '{"reason":"stale byte"}'
+    assert found[1].events[0].kind == "oops"
+    assert (tmp_path / found[2].log).read_text() == '{"reason":"stale byte"}'
 
 
 @pytest.mark.parametrize(("answers_late", "word"), [(True, "timeout"), (False, "hang")])
@@ -48,20 +41,38 @@ def test_a_test_without_end(tmp_path: Path, answers_late: bool, word: str) -> No
 
 def test_a_complaining_kernel_fails_the_test_and_gets_no_more(tmp_path: Path) -> None:
     found = run_suite({
-        "noisy": Event("lockdep", False, ["WARNING: possible circular locking"]),
+        "noisy": event("lockdep", "WARNING: possible circular locking"),
         "behind": (0, ""),
     }, tmp_path)
     assert found[0].verdict == "fail" and "circular locking" in found[0].reason
-    assert found[0].splats and found[0].kinds == ["lockdep"]
+    assert [e.kind for e in found[0].events] == ["lockdep"]
     assert [v.boot for v in found] == [0, 1]
 
 
 def test_a_kernel_that_complained_at_boot_is_not_forgotten(tmp_path: Path) -> None:
     """A warning that is printed once per boot is silent in the tests that should provoke it."""
-    event = Event("warning", False, ["WARNING: CPU: 0 PID: 1 at mm/pte_ref.c:64"])
-    found = run_suite({"quiet": (0, "")}, tmp_path, at_boot=event)
+    words = "WARNING: CPU: 0 PID: 1 at mm/pte_ref.c:64"
+    found = run_suite({"quiet": (0, "")}, tmp_path, at_boot=[event("warning", words)])
     assert [(v.test, v.verdict) for v in found] == [("boot", "fail"), ("quiet", "pass")]
     assert "mm/pte_ref.c:64" in found[0].reason
+
+
+def test_a_kernel_that_dies_at_boot_is_a_verdict_and_is_tried_once_more(tmp_path: Path) -> None:
+    dead = GuestCrash("the guest's kernel crashed: panic", kind="panic")
+    found = run_suite({"good": (0, "")}, tmp_path, boots=[dead])
+    assert [(v.test, v.verdict) for v in found] == [("boot", "crash"), ("good", "pass")]
+    assert found[0].events[0].fatal
+    found = run_suite({"good": (0, "")}, tmp_path, boots=[dead, dead, dead])
+    assert [(v.test, v.verdict, v.boot) for v in found] == [
+        ("boot", "crash", 0), ("boot", "crash", 1),
+    ]
+
+
+def test_a_guest_that_does_not_come_up_is_tried_once_more(tmp_path: Path) -> None:
+    late = InfrastructureError("QEMU did not start")
+    assert [v.verdict for v in run_suite({"good": (0, "")}, tmp_path, boots=[late])] == ["pass"]
+    with pytest.raises(InfrastructureError, match="QEMU did not start"):
+        run_suite({"good": (0, "")}, tmp_path, boots=[late, late])
 
 
 @pytest.mark.parametrize(("state", "reason"), [
@@ -98,6 +109,7 @@ def test_exit_codes() -> None:
     assert words(77, "no root\n") == ("skip", "no root")
     assert words(2, "") == ("fail", "exit code 2")
     assert words(1, 'noise\n{"reason": "lost"}\n') == ("fail", "lost")
+    assert words(1, '{"verdict": "kept", "reason": ""}\n') == ("fail", "kept")
 
 
 def test_last_json_line_counts() -> None:
@@ -105,36 +117,20 @@ def test_last_json_line_counts() -> None:
     assert last_json("") == {}
 
 
+def test_what_nests_in_a_tests_output_is_left_out() -> None:
+    text = '{"reason": "x", "n": 1, "list": [1, "a"], "deep": {"a": 1}, "lists": [[1]], "no": null}'
+    assert last_json(text) == {"reason": "x", "n": 1, "list": [1, "a"], "no": None}
+
+
 def test_rounds_fill_the_time_with_new_seeds(tmp_path: Path) -> None:
     for name in ("race-a", "race-b", "vmpte"):
         (tmp_path / name).touch()
-    tests = races.plan(tmp_path, only=[], seed=5, seconds=60)
+    names = races.find(tmp_path)
+    tests = races.rounds(names, only=[], seed=5, seconds=60)
     assert [t.name for t in tests] == ["race-a", "race-b"] * 3
     assert [t.seed for t in tests] == [5, 5, 6, 6, 7, 7]
+    assert tests[0].command == "/opt/harness/race-a --seed 5 --seconds 10"
+    assert races.rounds(names, only=[], seed=5, seconds=60, threads=4)[0].command.endswith(
+        "--threads 4")
     with pytest.raises(UserError, match="did you mean 'race-a'"):
-        races.plan(tmp_path, only=["race-aa"], seed=1, seconds=60)
-
-
-def test_verdicts_survive_a_torn_line(tmp_path: Path) -> None:
-    writer = VerdictWriter(tmp_path / "run", StabilityRun(started=""))
-    writer.add(Verdict(suite="s", test="t", variant="v", verdict="pass"))
-    with (tmp_path / "run/verdicts.jsonl").open("a") as stream:
-        stream.write('{"suite": "s"')
-    assert [v.test for v in load_verdicts(tmp_path / "run")] == ["t"]
-
-
-def test_a_resumed_run_does_not_lose_a_line_to_a_torn_one(tmp_path: Path) -> None:
-    (tmp_path / "verdicts.jsonl").write_text('{"suite": "s"')
-    writer = VerdictWriter(tmp_path, StabilityRun(started=""))
-    writer.add(Verdict(suite="s", test="t", variant="v", verdict="pass"))
-    assert [v.test for v in load_verdicts(tmp_path)] == ["t"]
-
-
-def test_planned_and_not_run_is_neither_absent_nor_a_pass(tmp_path: Path) -> None:
-    planned = {"before": [("a", 1), ("b", 1)], "after": [("a", 1)]}
-    writer = VerdictWriter(tmp_path, StabilityRun(started="", suite="s", planned=planned))
-    writer.add(Verdict(suite="s", test="a", variant="before", verdict="pass", seed=1))
-    _, found = load_run(tmp_path)
-    assert [(v.variant, v.test, v.verdict) for v in found] == [
-        ("before", "a", "pass"), ("before", "b", "not run"), ("after", "a", "not run"),
-    ]
+        races.rounds(names, only=["race-aa"], seed=1, seconds=60)
