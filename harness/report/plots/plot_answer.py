@@ -18,10 +18,10 @@ from harness.report.plots.picture import Plot, Tips, origin, style_of
 from harness.report.plots.plot_changes import scale_changes, tip
 
 ANSWER = "answer"
-MOST_MEMORY = 4  # comparisons of memory
-MOST_COSTS = 8  # and of costs
+MOST_MEMORY = 3  # comparisons of memory
+MOST_COSTS = 6  # and of costs
 LOG_FROM = 20  # quantities that differ by so much share a logarithmic axis
-LINE = 0.36  # inches a line
+LINE = 0.27  # inches a line
 LABEL_WIDTH = 72  # characters of an axis label that fit the width
 
 
@@ -59,8 +59,8 @@ def _title(held: Sequence[Row], costs: Sequence[Claim]) -> str:
 
 def _heights(held: Sequence[Row], costs: Sequence[Claim]) -> list[float]:
     lines = sum(len(_sides(row)) for row in held)
-    found = [0.85 + LINE * lines] if held else []
-    return found + ([0.95 + LINE * len(costs)] if costs else [])
+    found = [0.8 + LINE * lines] if held else []
+    return found + ([0.85 + LINE * len(costs)] if costs else [])
 
 
 def _some(claims: Sequence[Claim], most: int) -> list[Claim]:
@@ -101,7 +101,7 @@ def _memory(analysis: Analysis, axes: Axes, rows: Sequence[Row], tips: Tips) -> 
         style = style_of(analysis, side)
         left = axes.get_xlim()[0] if logarithmic else 0.0
         shown = median if median > 0 or not logarithmic else left
-        bar = axes.barh([place], [shown - left], left=left, height=0.62, color=style.color)[0]
+        bar = axes.barh([place], [shown - left], left=left, height=0.66, color=style.color)[0]
         boots = ", ".join(map(words.number, row.boots(side)))
         tips.add(bar, f"{side.label}, {row.cell}: median {words.number(median)} {row.unit}; "
                       f"boots: {boots}")

@@ -229,10 +229,10 @@ class MakeRun:
             t = 0.05 * step + self.random.random() * 0.01
             found.append(sample("VmPTE", kb, "kB", t=t))
         rss = (3_300 if patched else 3_100) + self.random.randrange(60)
-        for metric, value in {
+        for metric, held in {
             "VmPTE": 248 if patched else 102_440, "VmSize": 52_429_824, "VmRSS": rss,
         }.items():
-            found.append(sample(metric, value, "kB"))
+            found.append(sample(metric, held, "kB"))
         counted = self.accel == "icount"
         for threads, rate in RATES.items():
             params: Params = {"threads": threads, "seconds": 5, "mode": "letter", "smp": 4}

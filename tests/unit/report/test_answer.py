@@ -140,6 +140,12 @@ def test_several_variants_have_a_finding_each(tmp_path: Path) -> None:
     assert "one against before: " in answers(found)["memory"][1]
 
 
+def test_a_variant_compared_with_nothing_is_said_to_be(tmp_path: Path) -> None:
+    run = MakeRun(tmp_path / "r", variants=["before", "after", "odd"], pairs=[("before", "after")])
+    (warning,) = analyse([run.write()]).warnings
+    assert warning.startswith("odd: compared with nothing")
+
+
 def row(workload: str, metric: Metric, number: int = 0) -> Row:
     """A row of two sides without spread."""
     before, after = Column("before"), Column("after")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.records.record import Params
+from harness.records.record import AccelName, Params
 from harness.report.analysis.analyse import analyse
 from harness.report.pages import tables
 from harness.report.pages.exports import as_json
@@ -111,7 +111,8 @@ def test_correction_counts_the_cells(tmp_path: Path) -> None:
 
 def test_resident_memory_within_its_slack_is_the_same(tmp_path: Path) -> None:
     """772 against 768 kB in every boot is the batch in which a kernel counts, not a saving."""
-    for number, accel in enumerate(("tcg", "icount")):
+    accels: tuple[AccelName, ...] = ("tcg", "icount")
+    for number, accel in enumerate(accels):
         run = MakeRun(tmp_path / str(number), accel=accel, seeds=True, boots=3).write()
 
         def change(sample: dict[str, Any]) -> dict[str, Any]:
