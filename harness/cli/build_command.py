@@ -7,13 +7,18 @@ from typing import Annotated
 import typer
 
 from harness.cli import common
+from harness.cli.common import Words
 from harness.project.config import Project
 
 
 def build(
     variant: Annotated[
-        str, typer.Option("--variant", help="Comma-separated variants [those of harness.toml].")
-    ] = "",
+        Words | None,
+        typer.Option(
+            "--variant", parser=Words.parse, metavar="A,B",
+            help="Variants [the default ones of harness.toml, or the base's].",
+        ),
+    ] = None,
     base: common.BaseName = None,
     source: common.SourceDir = None,
     mirror: common.MirrorUrl = None,
@@ -61,8 +66,8 @@ def build(
             common.say(f"{b.variant}: {b.release}  {b.bzimage}")
 
 
-def _variants(project: Project, text: str, base: str) -> list[str]:
+def _variants(project: Project, given: Words | None, base: str) -> list[str]:
     """The variants to build; with ``base`` they must be of that one."""
-    wanted = common.names(text, "--variant") if text else list(project.config.defaults.variants)
-    common.check_base(project, wanted, base or "", "--variant")
+    wanted = project.config.defaults.variants if given is None else list(given)
+    common.check_base(project, wanted, base, "--variant")
     return wanted
