@@ -79,7 +79,7 @@ def analyse_data(data: RunData) -> Analysis:
     state = health(data)
     places = dict.fromkeys((row.accel, row.place.machine) for row in found)
     warnings = [*_bad_controls(found), *determinism.warnings(residuals), *data.warnings,
-                *checks.check(data), *state.others]  # fmt: skip
+                *checks.check(data), *_alone(data, found), *state.others]  # fmt: skip
     return Analysis(
         data, found, residuals, state, answer(found, state), findings.findings(found),
         findings.noise(found), _compared(data),
@@ -92,6 +92,22 @@ def analyse_data(data: RunData) -> Analysis:
 def _no_control(data: RunData, found: Sequence[Row]) -> str:
     timed = any(row.is_cost and row.accel != "icount" and row.claims for row in found)
     return NO_CONTROL if timed and not any(column.control for column in data.columns) else ""
+
+
+def _alone(data: RunData, found: Sequence[Row]) -> list[str]:
+    """Sides that were measured beside others and stand in no comparison."""
+    there = [side for side in data.columns if any(row.boots(side) for row in found)]
+    compared = {
+        end for row in found for c in row.comparisons.values() for end in (c.variant, c.baseline)
+    }
+    alone = [side.label for side in there if side not in compared]
+    if not alone or len(there) < 2:
+        return []
+    return [
+        f"{words.listed(alone)}: compared with nothing, as no declared comparison pairs "
+        f"{'it' if len(alone) == 1 else 'them'} with a variant that was measured on the same base, "
+        "accel and host."
+    ]
 
 
 def _bad_controls(found: Sequence[Row]) -> list[str]:
@@ -130,7 +146,7 @@ def _described(data: RunData, index: int) -> str:
     kernel = next(
         (run.run.kernels[column.variant] for run in data.runs
          if column.variant in run.run.kernels and column.run in ("", run.name)), None,
-    )  # fmt: skip
+    )
     parts = [kernel.release] if kernel else []
     parts += [plural(len(kernel.patches), "patch", "patches")] if kernel and kernel.patches else []
     return f"{column.label} ({', '.join([*parts, plural(boots, 'boot')])})"

@@ -45,7 +45,7 @@ def as_json(analysis: Analysis) -> dict[str, Json]:
              "pct": _rounded(one.pct)}
             for one in analysis.residuals
         ],
-    }  # fmt: skip
+    }
 
 
 def row_json(row: Row) -> dict[str, Json]:
@@ -69,7 +69,7 @@ def row_json(row: Row) -> dict[str, Json]:
             for one in row.beside
         ],
         "values": {side.label: [_plain(x) for x in v.values()] for side, v in row.values.items()},
-    }  # fmt: skip
+    }
 
 
 def _comparison(one: Comparison) -> dict[str, Json]:
@@ -104,15 +104,15 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
                 ends = row.comparisons[side].interval_pct or (None, None)
                 line |= {key: flat[key] for key in COMPARED}
                 line |= {"interval_low_pct": _rounded(ends[0]),
-                         "interval_high_pct": _rounded(ends[1])}  # fmt: skip
+                         "interval_high_pct": _rounded(ends[1])}
             lines.append(line)
     columns = [*GROUP, "variant", "control", "run", "median", "min", "max", "n", *COMPARED,
-               "interval_low_pct", "interval_high_pct"]  # fmt: skip
+               "interval_low_pct", "interval_high_pct"]
     return pd.DataFrame(lines, columns=columns)
 
 
 COMPARED = ["baseline", "delta_pct", "difference", "interval_kind", "p", "p_holm", "method",
-            "verdict"]  # fmt: skip
+            "verdict"]
 
 
 def samples(analysis: Analysis) -> pd.DataFrame:

@@ -19,7 +19,7 @@ def mail(analysis: Analysis) -> str:
     parts = [[_subject(analysis)], _wrap(f"Compared: {analysis.compared}")]
     if analysis.warnings:
         parts.append(["Read this first:",
-                      *(line for one in analysis.warnings for line in _bullet(one))])  # fmt: skip
+                      *(line for one in analysis.warnings for line in _bullet(one))])
     for sentence in analysis.answer:
         parts.append(_wrap(f"{sentence.kind.capitalize()}: {sentence.verdict}. {sentence.text}"))
     parts += [_wrap(f"Measured under {label}") for label in analysis.measured_under]
@@ -100,7 +100,7 @@ def _changes(rows: Sequence[Row]) -> list[str]:
 
 def _shown(analysis: Analysis, rows: Sequence[Row], *, controls: bool) -> list[Column]:
     return [side for side in analysis.data.columns
-            if any(row.boots(side) for row in rows) and (controls or not side.control)]  # fmt: skip
+            if any(row.boots(side) for row in rows) and (controls or not side.control)]
 
 
 def _published(analysis: Analysis) -> list[list[str]]:
@@ -118,7 +118,7 @@ def _published(analysis: Analysis) -> list[list[str]]:
         on = ", ".join(filter(None, [one.base, one.hardware]))
         notes = [line for note in one.notes for line in _wrap(note)]
         found.append([*_wrap(f"{one.title} ({on}); compare the changes only:"), "",
-                      *_narrow(grid), "", *_wrap(one.citation), *notes])  # fmt: skip
+                      *_narrow(grid), "", *_wrap(one.citation), *notes])
     return found
 
 
@@ -157,7 +157,7 @@ def _made_with(analysis: Analysis) -> list[str]:
         for row in provenance.kernel_table(run).rows:
             variant, base, release, config, patches, compiler, _ = row
             lines += _bullet(f"{variant}: {release} (base {base}), config {config}, "
-                             f"patches: {patches}, {compiler}")  # fmt: skip
+                             f"patches: {patches}, {compiler}")
     return lines
 
 

@@ -74,7 +74,7 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
     files = ReportFiles(
         directory / "report.html", directory / "report.md", directory / "report.json",
         directory / "samples.csv", directory / "table.csv", pictures,
-    )  # fmt: skip
+    )
     write_atomic(files.html, render("report.html.j2", context))
     write_atomic(files.markdown, render("report.md.j2", context))
     write_atomic(files.samples_csv, exports.samples(analysis).to_csv(index=False))
@@ -82,7 +82,7 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
     content = exports.as_json(analysis) | {
         "plots": [{"file": f"plots/{p.name}.png", "title": p.title, "caption": p.caption,
                    "alt": p.alt} for p in drawn]
-    }  # fmt: skip
+    }
     write_atomic(files.json, json.dumps(content, indent=1) + "\n")
     return files
 

@@ -192,7 +192,7 @@ def test_other_builds_under_one_name_get_columns_of_their_own(tmp_path: Path) ->
     row = next(r for r in rows_json(found) if r["metric"] == "VmPTE")
     assert {name: side["n"] for name, side in row["variants"].items()} == {
         "before": 4, "after@a": 2, "after@b": 2,
-    }  # fmt: skip
+    }
 
 
 def test_merged_runs_pool_their_boots(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_writer_notes_its_process_while_the_run_goes_on(tmp_path: Path) -> Non
 def test_an_oops_with_odd_line_ends_stays_one_record(tmp_path: Path) -> None:
     crash = Crash(kind="oops", text="BUG\u2028a\x85b\x1b[0m")
     record = BootRecord(boot=0, variant="after", accel="tcg", status="crashed", started="",
-                        crash=crash)  # fmt: skip
+                        crash=crash)
     (tmp_path / "boots.jsonl").write_text(record.model_dump_json() + "\n")
     records, damaged = load_boots(tmp_path)
     assert damaged == 0
@@ -302,7 +302,7 @@ def test_what_is_no_run_is_a_user_error(tmp_path: Path) -> None:
 def suite(directory: Path, started: str = "2027-01-01") -> Path:
     """A run of a suite, which is no measurement."""
     RunWriter(directory, Run(run=directory.name, status="complete", started=started,
-                             plan=SuitePlan(suite="races", variants=["after"])))  # fmt: skip
+                             plan=SuitePlan(suite="races", variants=["after"])))
     return directory
 
 

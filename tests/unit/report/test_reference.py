@@ -36,7 +36,7 @@ def test_figures_and_verdicts_are_what_they_were(name: str) -> None:
     for row in analyse([REFERENCE / name]).rows:
         for side, one in row.comparisons.items():
             delta, ends = one.delta_pct, one.interval_pct
-            line = {
+            line: dict[str, Any] = {
                 "workload": row.workload, "params": dict(row.params), "metric": row.metric.name,
                 "accel": row.accel, "base": row.place.base, "baseline": one.baseline.label,
                 "variant": side.label, "delta_pct": None if delta is None else round(delta, 4),

@@ -24,7 +24,7 @@ def two_pairs(
     """A run whose reclaim variants stand on a base of their own."""
     bases = {name: "debian-7.3" for name in names if "reclaim" in name}
     return MakeRun(where, variants=names, pairs=pairs, boots=3, accel="icount", seeds=True,
-                   bases=bases).write()  # fmt: skip
+                   bases=bases).write()
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_cell_that_one_base_lacks_says_so(tmp_path: Path) -> None:
 def test_what_no_pair_changes_is_left_out(tmp_path: Path) -> None:
     run = two_pairs(tmp_path / "r")
     edit_lines(run / "samples.jsonl",
-               lambda s: {**s, "value": 64.0} if s["metric"] == "VmPTE" else s)  # fmt: skip
+               lambda s: {**s, "value": 64.0} if s["metric"] == "VmPTE" else s)
     (table,) = tables.side_by_side(analyse([run]))
     assert all("VmPTE" not in row[1] for row in table.rows) and table.rows
 
@@ -74,10 +74,10 @@ def test_no_change_is_told_against_another_bases_kernel(found: Analysis) -> None
     assert captions
     for caption in captions:
         pair = "reclaim-on against reclaim-off" if "debian-7.3" in caption else (
-            "after against before")  # fmt: skip
+            "after against before")
         assert pair in caption
     columns = [table.columns[4:6] for _, of_one in tables.published_tables(found)
-               for table in of_one]  # fmt: skip
+               for table in of_one]
     assert columns == [["ours: before", "ours: after"], ["ours: reclaim-off", "ours: reclaim-on"]]
     for plot in draw(found):
         text = plot.svg()
