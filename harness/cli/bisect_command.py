@@ -106,7 +106,7 @@ def bisect(
 
 
 def _range(words: list[str]) -> tuple[Path, str, str]:
-    if len(words) == 2:
+    if len(words) == 2 and not Path(words[0]).expanduser().is_dir():
         return Path.cwd(), words[0], words[1]
     if len(words) == 3:
         return Path(words[0]).expanduser(), words[1], words[2]

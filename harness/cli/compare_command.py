@@ -33,10 +33,23 @@ RunDirectory = Annotated[
 Mail = Annotated[
     bool, typer.Option("--mail", help="Print plain text, 72 columns, for a mailing list.")
 ]
+VERDICTS = ("higher", "lower", "cannot tell")
+
+
+def _verdicts(text: str) -> Words:
+    found = Words.parse(text)
+    for word in found:
+        if word not in VERDICTS:
+            raise UserError(
+                f"--fail-on {word}: no such verdict", hint=f"one of {', '.join(VERDICTS)}"
+            )
+    return found
+
+
 FailOn = Annotated[
     Words | None,
     typer.Option(
-        "--fail-on", parser=Words.parse, metavar="VERDICT",
+        "--fail-on", parser=_verdicts, metavar="VERDICT",
         help="Exit with 1 when a cost has this verdict: higher, lower or 'cannot tell'.",
     ),
 ]
@@ -49,7 +62,6 @@ Patience = Annotated[
 Unrelated = Annotated[
     bool, typer.Option("--unrelated", help="Compare although the two share no history.")
 ]
-FAIL_ON = ("higher", "lower", "cannot tell")
 
 
 def compare(
@@ -142,11 +154,6 @@ def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
     """Measure and say what was found; leaves with 1 for a verdict that --fail-on names."""
     from harness.measure.measuring import Making  # noqa: PLC0415
 
-    for word in how.fail_on or ():
-        if word not in FAIL_ON:
-            raise UserError(
-                f"--fail-on {word}: no such verdict", hint=f"one of {', '.join(FAIL_ON)}"
-            )
     if how.dry_run:
         bench_command.preview(lab, plan, None)
         return
