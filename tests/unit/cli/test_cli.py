@@ -26,7 +26,7 @@ def harness(
 @pytest.mark.parametrize(("words", "says"), [
     (["build", "--variant", "befor"], "did you mean 'before'"),
     (["build", "--base", "debian-61"], "did you mean 'debian-6.1'"),
-    (["bench", "--threads", "0,foo"], "'0' is not a number of threads"),
+    (["bench", "--threads", "0,foo"], "'0' in '0,foo' is not a number of threads"),
     (["bench", "--variants", "before", "--workload", "vmpt"], "did you mean 'vmpte'"),
     (["bench", "--profile", "quik"], "did you mean 'quick'"),
     (["bench", "--memory", "lots", "--variants", "before"], "--memory 'lots' is not a size"),
@@ -129,8 +129,8 @@ def test_every_command_has_help_with_an_example() -> None:
     for command in ("build", "boot", "run", "bench", "report", "doctor", "cache", "series",
                     "bases"):
         assert command in out
-    for command in (["build"], ["boot"], ["run"], ["bench"], ["report"], ["doctor"], ["cache"],
+    for words in (["build"], ["boot"], ["run"], ["bench"], ["report"], ["doctor"], ["cache"],
                     ["series", "status"], ["series", "edit"], ["series", "save"],
                     ["series", "check"], ["series", "bisect"], ["series", "fetch"], ["bases"]):
-        code, out, _ = harness(*command, "--help", env={"COLUMNS": "200"})
+        code, out, _ = harness(*words, "--help", env={"COLUMNS": "200"})
         assert code == 0 and "Example: " in out
