@@ -12,7 +12,7 @@ import pandas as pd
 from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import GROUP, Row
 from harness.report.analysis.verdict import Comparison
-from harness.report.pages import provenance
+from harness.report.pages import origins
 
 REPORT_SCHEMA = 2
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | dict[str, "Json"] | None
@@ -39,7 +39,7 @@ def as_json(analysis: Analysis) -> dict[str, Json]:
             for run in analysis.data.runs
         ],
         "crashes": [{"heading": one.heading, "text": one.text, "console": one.console}
-                    for one in provenance.crashes(analysis.data)],
+                    for one in origins.crashes(analysis.data)],
         "determinism": [
             {"cell": one.cell, "metric": one.metric.name, "first": one.first, "again": one.again,
              "pct": _rounded(one.pct)}

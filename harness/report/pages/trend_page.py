@@ -18,7 +18,7 @@ from harness.report.analysis.trend import Trend
 from harness.report.data.identity import plural
 from harness.report.data.rundata import canonical
 from harness.report.pages.exports import Json
-from harness.report.pages.tables import Table, measured
+from harness.report.pages.tabular import Table, measured
 from harness.report.pages.terminal import table_text
 from harness.report.pages.write import render, writing
 from harness.report.plots import theme

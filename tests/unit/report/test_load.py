@@ -18,7 +18,7 @@ from harness.records.samples import Sample
 from harness.records.store import RunWriter, load_boots
 from harness.report.analysis.analyse import Analysis, analyse
 from harness.report.data.find import all_runs, newest_run
-from harness.report.pages import provenance
+from harness.report.pages import origins
 from tests.unit.report.make_run import MakeRun, compared, edit, edit_lines, rows_json
 
 
@@ -82,9 +82,9 @@ def test_a_boot_begun_again_is_said_and_its_console_linked(tmp_path: Path) -> No
     (folder / stalled).write_text("tsc\n")
     found = analyse([folder])
     assert "1 boot of 'before' came to nothing and was begun again (of 2)" in said(found)
-    table = provenance.boot_table(found.data.runs[0])
+    table = origins.boot_table(found.data.runs[0])
     assert [row[3] for row in table.rows[:2]] == ["ok, after 1 false start", "ok"]
-    assert stalled in [label for label, _ in provenance.raw_links(found.data, tmp_path)]
+    assert stalled in [label for label, _ in origins.raw_links(found.data, tmp_path)]
 
 
 def test_a_crashed_variant_counts_finished_cells_only(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(
     assert found.data.runs[0].interrupted == ended
     assert ("the process that conducted it is gone" in said(found)) == ended
     assert ("is still going on" in said(found)) != ended
-    table = dict(provenance.run_table(found.data.runs[0]).rows)
+    table = dict(origins.run_table(found.data.runs[0]).rows)
     assert table["status"] == ("interrupted (its process is gone)" if ended else "running")
 
 
@@ -327,13 +327,13 @@ def test_the_newest_measurement_is_found_wherever_it_lies(tmp_path: Path) -> Non
 def test_a_boot_that_was_interrupted_and_done_again_is_no_trouble(tmp_path: Path) -> None:
     run = MakeRun(tmp_path / "r", status={1: "interrupted"}).write()
     found = analyse([run])
-    assert "interrupted" in said(found) and len(provenance.crashes(found.data)) == 1
+    assert "interrupted" in said(found) and len(origins.crashes(found.data)) == 1
     records, _ = load_boots(run)
     again = next(r for r in records if r.boot == 1).model_copy(update={"status": "ok"})
     with (run / "boots.jsonl").open("a") as stream:
         stream.write(again.model_dump_json() + "\n")
     found = analyse([run])
     assert "interrupted" not in said(found)
-    assert provenance.crashes(found.data) == []
+    assert origins.crashes(found.data) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.records.record import AccelName, Params
 from harness.report.analysis.analyse import analyse
-from harness.report.pages import tables
+from harness.report.pages import tabular
 from harness.report.pages.exports import as_json
 from tests.unit.report.make_run import MakeRun, compared, edit_lines, rows_json
 
@@ -147,7 +147,7 @@ def test_published_figures_stand_beside_cells_that_were_measured_for_them(
 
 
 def test_the_table_beside_published_figures_prints_in_their_units(tmp_path: Path) -> None:
-    ((one, (table,)),) = tables.published_tables(analyse([MakeRun(tmp_path / "r").write()]))
+    ((one, (table,)),) = tabular.published_tables(analyse([MakeRun(tmp_path / "r").write()]))
     assert one.name == "letter"
     assert table.columns[1:5] == ["published: before", "published: after", "published: change",
                                   "ours: before"]
@@ -159,7 +159,7 @@ def test_the_table_beside_published_figures_prints_in_their_units(tmp_path: Path
 
 def test_a_plan_without_published_figures_has_no_such_table(tmp_path: Path) -> None:
     run = MakeRun(tmp_path / "r", published=False).write()
-    assert tables.published_tables(analyse([run])) == []
+    assert tabular.published_tables(analyse([run])) == []
 
 
 def test_a_repeated_seed_pairs_with_its_own_repeat(tmp_path: Path) -> None:

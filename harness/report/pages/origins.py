@@ -15,7 +15,7 @@ from harness.records.store import BOOTS_FILE, RUN_FILE, SAMPLES_FILE
 from harness.report.analysis import words
 from harness.report.data.identity import plural
 from harness.report.data.rundata import LoadedRun, RunData, describe
-from harness.report.pages.tables import Table, clean
+from harness.report.pages.tabular import Table, clean
 
 
 @dataclass(frozen=True)
