@@ -33,7 +33,7 @@ RESOLUTION_PCT = 0.25
 
 
 @dataclass(frozen=True)
-class Range:
+class Stretch:
     """The history to search."""
 
     tree: Path
@@ -62,15 +62,22 @@ class BrokenTest:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """Where a search has come to."""
 
     record: Bisection
     culprits: list[Tried]
     """The first bad commit; several where some could not be tried. Empty: the bad one is good."""
 
+    def exported(self) -> dict[str, object]:
+        """For --json."""
+        return {
+            "search": self.record.model_dump(),
+            "culprits": [one.model_dump() for one in self.culprits],
+        }
 
-def begin(where: Range, what: Effect | BrokenTest) -> Bisection:
+
+def begin(where: Stretch, what: Effect | BrokenTest) -> Bisection:
     """The record of a new search.
 
     Raises :class:`UserError` for a range that holds no commit.
@@ -109,7 +116,7 @@ def load(directory: Path) -> Bisection:
 def run(
     record: Bisection, directory: Path, *, workspace: Workspace, progress: Progress,
     fragments: tuple[str, ...] = (), jobs: int | None = None,
-) -> Found:
+) -> SearchResult:
     """Try commits until nothing more can be learnt; the record grows on the way.
 
     A commit that does not build or boot is skipped. Raises :class:`UserError` for what the user
@@ -135,7 +142,7 @@ def run(
         write_atomic(directory / BISECT_FILE, record.model_dump_json(indent=1) + "\n")
         progress.say(f"{commit[:12]} is {tried.state}{_why(record, tried)}")
     known = record.known()
-    return Found(record, [
+    return SearchResult(record, [
         known.get(at, Tried(index=at, commit=record.commits[at], subject=record.subjects[at],
                             state="bad"))
         for at in bisection.culprits(record)
@@ -231,7 +238,7 @@ def _why(record: Bisection, tried: Tried) -> str:
     return f": {tried.value:,.1f} {record.unit} ({change:+.2f} %)"
 
 
-def words(found: Found) -> str:
+def words(found: SearchResult) -> str:
     """What was found, for a person."""
     record, known = found.record, found.record.known()
     what = record.test or f"{record.workload} {record.metric}"

@@ -116,8 +116,8 @@ def bench(
         plan = lab.recorded_plan(resume)
     else:
         plan = lab.plan(
-            profile, variants=variants, accel=accel, smp=smp, memory=memory,
-            append=append or "", try_kvm=not dry_run,
+            profile, variants=variants, accel=accel, smp=smp, memory=memory, append=append or "",
+            try_kvm=not dry_run,
             overrides=Overrides(
                 threads=threads, boots=boots, repeat=repeat, seconds=duration, rounds=rounds,
                 control=control, workloads=workload,
@@ -128,9 +128,7 @@ def bench(
         return
     done = lab.measure(plan, out, making) if resume is None else lab.resume(resume, making)
     if done.resumed_for_nothing:
-        lab.progress.say(
-            f"{done.directory} was finished on {done.run.finished}: nothing is left to do"
-        )
+        lab.progress.say(f"{done.directory} was finished: nothing is left to do")
         return
     report_command.show(lab, [done.directory], done.directory, as_json)
     lab.progress.detail(f"peak memory of the harness: {_peak_mib():.0f} MiB (aim <= 300 MiB)")

@@ -18,6 +18,35 @@ if TYPE_CHECKING:
     from harness.search import BrokenTest, Effect
 
 
+Workload = Annotated[
+    str | None, typer.Option("--workload", help="What is measured, see --metric.")
+]
+Metric = Annotated[str | None, typer.Option("--metric", help="The number that has moved.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", metavar="NAME=VALUE", help="A parameter of the workload; may be repeated."
+    ),
+]
+Least = Annotated[
+    float | None,
+    typer.Option("--least", min=0.0, help="By how many percent it must move [0.25]."),
+]
+Accel = Annotated[str | None, typer.Option("--accel", help="icount, kvm or tcg [icount].")]
+Stability = Annotated[
+    str | None,
+    typer.Option(
+        "--stability", metavar="SUITE/TEST", help="A test that fails now, instead of a metric."
+    ),
+]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="DIR", help="Go on with this search.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Its directory [below results/].")
+]
+
+
 def bisect(
     words: Annotated[
         list[str] | None,
@@ -26,38 +55,15 @@ def bisect(
             help="A good commit and a later bad one of a git tree [the one around here].",
         ),
     ] = None,
-    workload: Annotated[
-        str | None, typer.Option("--workload", help="What is measured, see --metric.")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option("--metric", help="The number that has moved.")
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--param", metavar="NAME=VALUE", help="A parameter of the workload; may be repeated.",
-        ),
-    ] = None,
-    least: Annotated[
-        float | None,
-        typer.Option("--least", min=0.0, help="By how many percent it must move [0.25]."),
-    ] = None,
-    accel: Annotated[
-        str | None, typer.Option("--accel", help="icount, kvm or tcg [icount].")
-    ] = None,
-    stability: Annotated[
-        str | None,
-        typer.Option(
-            "--stability", metavar="SUITE/TEST", help="A test that fails now, instead of a metric.",
-        ),
-    ] = None,
+    workload: Workload = None,
+    metric: Metric = None,
+    param: Parameters = None,
+    least: Least = None,
+    accel: Accel = None,
+    stability: Stability = None,
     config: Fragments = None,
-    resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="DIR", help="Go on with this search.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Its directory [below results/].")
-    ] = None,
+    resume: Resume = None,
+    out: Out = None,
     jobs: common.Jobs = None,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
@@ -84,7 +90,7 @@ def bisect(
     else:
         tree, good, bad = _range(words or [])
         what = _what(workload, metric, param, least, accel, stability)
-        record = search.begin(search.Range(tree, good, bad), what)
+        record = search.begin(search.Stretch(tree, good, bad), what)
         directory = out or adhoc.around().results / f"{moments.stamp()}-bisect"
     if dry_run:
         common.say(
@@ -98,9 +104,7 @@ def bisect(
         jobs=jobs,
     )
     if as_json:
-        common.print_json({
-            "search": record.model_dump(), "culprits": [one.model_dump() for one in found.culprits],
-        })
+        common.print_json(found.exported())
     else:
         common.say(search.words(found))
 

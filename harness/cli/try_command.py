@@ -20,19 +20,22 @@ Version = Annotated[
 ]
 
 
+Series = Annotated[
+    str, typer.Argument(metavar="SERIES", help="A message-id, a mailbox, a directory of patches."),
+]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on", metavar="TREE[@REV]",
+        help="A git tree of the kernel; without a revision the base-commit that the mail names, "
+        "else HEAD.",
+    ),
+]
+
+
 def try_series(
-    series: Annotated[
-        str,
-        typer.Argument(metavar="SERIES", help="A message-id, a mailbox, a directory of patches."),
-    ],
-    on: Annotated[
-        str,
-        typer.Option(
-            "--on", metavar="TREE[@REV]",
-            help="A git tree of the kernel; without a revision the base-commit that the mail "
-            "names, else HEAD.",
-        ),
-    ],
+    series: Series,
+    on: On,
     version: Version = None,
     workload: Workloads = None,
     config: Fragments = None,

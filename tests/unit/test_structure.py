@@ -27,7 +27,8 @@ BELOW: dict[str, set[str]] = {
 BELOW["fleet"] = BELOW["suites"] | {"suites"}
 BELOW["lab"] = BELOW["fleet"] | {"fleet", "report"}
 BELOW["doctor"] = BELOW["lab"]
-BELOW["cli"] = BELOW["lab"] | {"lab", "doctor"}
+BELOW["search"] = BELOW["lab"] | {"lab"}
+BELOW["cli"] = BELOW["lab"] | {"lab", "search", "doctor"}
 
 
 @cache
