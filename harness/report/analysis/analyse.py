@@ -10,9 +10,9 @@ from harness.report.analysis import checks, determinism, findings, rows, words
 from harness.report.analysis.answer import Sentence, answer
 from harness.report.analysis.determinism import Residual
 from harness.report.analysis.findings import Line
-from harness.report.analysis.health import Health, health
 from harness.report.analysis.pairs import baselines
 from harness.report.analysis.rows import Row
+from harness.report.analysis.survival import Survival, survival
 from harness.report.data.identity import Column, plural
 from harness.report.data.load import load
 from harness.report.data.rundata import RunData
@@ -28,7 +28,7 @@ class Analysis:
     rows: tuple[Row, ...]
     residuals: tuple[Residual, ...]
     """Of boots that were done again to see whether a count repeats."""
-    health: Health
+    survival: Survival
     answer: tuple[Sentence, Sentence, Sentence]
     """Memory, cost, stability."""
     findings: tuple[Line, ...]
@@ -76,10 +76,10 @@ def analyse_data(data: RunData) -> Analysis:
     """The same of runs that were read already."""
     residuals = determinism.residuals(data)
     found = rows.build(data, residuals)
-    state = health(data)
+    state = survival(data)
     places = dict.fromkeys((row.accel, row.place.machine) for row in found)
     warnings = [*_bad_controls(found), *determinism.warnings(residuals), *data.warnings,
-                *checks.check(data), *_alone(data, found), *state.others]  # fmt: skip
+                *checks.check(data), *_alone(data, found), *state.others]
     return Analysis(
         data, found, residuals, state, answer(found, state), findings.findings(found),
         findings.noise(found), _compared(data),
@@ -146,7 +146,7 @@ def _described(data: RunData, index: int) -> str:
     kernel = next(
         (run.run.kernels[column.variant] for run in data.runs
          if column.variant in run.run.kernels and column.run in ("", run.name)), None,
-    )  # fmt: skip
+    )
     parts = [kernel.release] if kernel else []
     parts += [plural(len(kernel.patches), "patch", "patches")] if kernel and kernel.patches else []
     return f"{column.label} ({', '.join([*parts, plural(boots, 'boot')])})"

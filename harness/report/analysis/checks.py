@@ -41,7 +41,7 @@ def _boots(run: LoadedRun) -> list[str]:
         found.append(
             f"Run {run.name}: {plural(count, 'boot')} of '{variant}' {status}"
             + (f" ({what})" if what else "") + "."
-        )  # fmt: skip
+        )
     begun_again = Counter(r.variant for r in run.boots for _ in r.false_starts)
     for variant, count in begun_again.items():
         found.append(
@@ -205,7 +205,7 @@ def _few(data: RunData) -> list[str]:
         mine = results[results["column"] == index]
         boots = mine.groupby("accel", sort=False)[["run", "boot"]]
         few = [str(accel) for accel, of_accel in boots
-               if len(of_accel.drop_duplicates()) < LEAST_BOOTS]  # fmt: skip
+               if len(of_accel.drop_duplicates()) < LEAST_BOOTS]
         if few:
             under = "" if len(few) == len(boots) else f" under {', '.join(few)}"
             found.append(f"One boot only of '{column.label}'{under}: its spread is unknown.")

@@ -175,7 +175,7 @@ def table_rows(trend: Trend) -> list[list[str]]:
         span = f"{words.number(low)} to {words.number(high)}" if low != high else "-"
         step = f"step {trend.steps[place]}" if place in trend.steps else ""
         found.append([point.run, point.started[:16], point.release, words.number(point.median),
-                      span, str(len(point.values)), step])  # fmt: skip
+                      span, str(len(point.values)), step])
     return found
 
 
@@ -191,7 +191,7 @@ def overview(found: Sequence[Trend]) -> list[list[str]]:
          words.number(trend.points[0].median), words.number(trend.points[-1].median),
          steps_text(trend) or "none"]
         for trend in sorted(several, key=lambda trend: not trend.steps)
-    ]  # fmt: skip
+    ]
 
 
 def steps_text(trend: Trend) -> str:

@@ -129,7 +129,7 @@ def _read_samples(directory: Path) -> tuple[pd.DataFrame, int]:
         rows.append((
             sys.intern(s.variant), s.control, s.boot, workload, params, s.repeat, metric, s.value,
             unit, accel, t,
-        ))  # fmt: skip
+        ))
     return pd.DataFrame(rows, columns=RAW), damaged
 
 

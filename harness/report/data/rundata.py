@@ -20,11 +20,11 @@ from harness.report.data.identity import Column, Identity
 RAW = [
     "variant", "control", "boot", "workload", "params", "repeat", "metric", "value", "unit",
     "accel", "t",
-]  # fmt: skip
+]
 COLUMNS = [
     "run", "column", "boot", "workload", "params", "repeat", "metric", "value", "unit",
     "accel", "t", "base", "machine", "seed", "again", "used",
-]  # fmt: skip
+]
 
 
 def canonical(params: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import GROUP, Row
 from harness.report.analysis.verdict import Comparison
-from harness.report.pages import provenance
+from harness.report.pages import origins
 
 REPORT_SCHEMA = 2
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | dict[str, "Json"] | None
@@ -39,13 +39,13 @@ def as_json(analysis: Analysis) -> dict[str, Json]:
             for run in analysis.data.runs
         ],
         "crashes": [{"heading": one.heading, "text": one.text, "console": one.console}
-                    for one in provenance.crashes(analysis.data)],
+                    for one in origins.crashes(analysis.data)],
         "determinism": [
             {"cell": one.cell, "metric": one.metric.name, "first": one.first, "again": one.again,
              "pct": _rounded(one.pct)}
             for one in analysis.residuals
         ],
-    }  # fmt: skip
+    }
 
 
 def row_json(row: Row) -> dict[str, Json]:
@@ -69,7 +69,7 @@ def row_json(row: Row) -> dict[str, Json]:
             for one in row.beside
         ],
         "values": {side.label: [_plain(x) for x in v.values()] for side, v in row.values.items()},
-    }  # fmt: skip
+    }
 
 
 def _comparison(one: Comparison) -> dict[str, Json]:
@@ -104,15 +104,15 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
                 ends = row.comparisons[side].interval_pct or (None, None)
                 line |= {key: flat[key] for key in COMPARED}
                 line |= {"interval_low_pct": _rounded(ends[0]),
-                         "interval_high_pct": _rounded(ends[1])}  # fmt: skip
+                         "interval_high_pct": _rounded(ends[1])}
             lines.append(line)
     columns = [*GROUP, "variant", "control", "run", "median", "min", "max", "n", *COMPARED,
-               "interval_low_pct", "interval_high_pct"]  # fmt: skip
+               "interval_low_pct", "interval_high_pct"]
     return pd.DataFrame(lines, columns=columns)
 
 
 COMPARED = ["baseline", "delta_pct", "difference", "interval_kind", "p", "p_holm", "method",
-            "verdict"]  # fmt: skip
+            "verdict"]
 
 
 def samples(analysis: Analysis) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from harness.report.analysis import words
 from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import Place, Row
 from harness.report.data.identity import Column
-from harness.report.pages import provenance, tables
+from harness.report.pages import origins, tabular
 
 COLUMNS = 72
 
@@ -19,16 +19,16 @@ def mail(analysis: Analysis) -> str:
     parts = [[_subject(analysis)], _wrap(f"Compared: {analysis.compared}")]
     if analysis.warnings:
         parts.append(["Read this first:",
-                      *(line for one in analysis.warnings for line in _bullet(one))])  # fmt: skip
+                      *(line for one in analysis.warnings for line in _bullet(one))])
     for sentence in analysis.answer:
         parts.append(_wrap(f"{sentence.kind.capitalize()}: {sentence.verdict}. {sentence.text}"))
     parts += [_wrap(f"Measured under {label}") for label in analysis.measured_under]
-    for group in tables.grouped(analysis.rows, lambda row: row.place):
+    for group in tabular.grouped(analysis.rows, lambda row: row.place):
         parts += _memory(analysis, group)
         parts += _costs(analysis, group)
     parts += _published(analysis)
     parts += [_wrap(note) for note in analysis.notes]
-    parts += [_crash(crash) for crash in provenance.crashes(analysis.data)]
+    parts += [_crash(crash) for crash in origins.crashes(analysis.data)]
     parts.append(_made_with(analysis))
     text = "\n\n".join("\n".join(part) for part in parts if part) + "\n"
     return text.encode("ascii", "replace").decode()
@@ -52,7 +52,7 @@ def _memory(analysis: Analysis, rows: Sequence[Row]) -> list[list[str]]:
     workloads = {row.workload for row in rows if row.is_memory}
     quantities = [row for row in rows if row.workload in workloads and not row.is_cost]
     found = []
-    for group in tables.grouped(quantities, lambda row: (row.workload, row.cell)):
+    for group in tabular.grouped(quantities, lambda row: (row.workload, row.cell)):
         sides = _shown(analysis, group, controls=False)
         grid = [["", *(side.label for side in sides)]]
         grid += [
@@ -72,7 +72,7 @@ def _costs(analysis: Analysis, rows: Sequence[Row]) -> list[list[str]]:
     """Per cost a table of its cells, the changes below."""
     found = []
     costs = [row for row in rows if row.is_cost]
-    for group in tables.grouped(costs, lambda row: row.metric.name):
+    for group in tabular.grouped(costs, lambda row: row.metric.name):
         sides = _shown(analysis, group, controls=True)
         grid = [["", *(side.label for side in sides)]]
         grid += [[row.cell, *(words.number(row.median(side)) for side in sides)] for row in group]
@@ -100,13 +100,13 @@ def _changes(rows: Sequence[Row]) -> list[str]:
 
 def _shown(analysis: Analysis, rows: Sequence[Row], *, controls: bool) -> list[Column]:
     return [side for side in analysis.data.columns
-            if any(row.boots(side) for row in rows) and (controls or not side.control)]  # fmt: skip
+            if any(row.boots(side) for row in rows) and (controls or not side.control)]
 
 
 def _published(analysis: Analysis) -> list[list[str]]:
     """Published figures of the cells that were measured for them, for comparison of the changes."""
     found = []
-    for one, _ in tables.published_tables(analysis):
+    for one, _ in tabular.published_tables(analysis):
         rows = [row for row in analysis.rows if row.beside and row.beside[0].published == one]
         figures = {row.cell + row.metric.name: row for row in rows}.values()
         grid = [["", *one.variants]]
@@ -118,7 +118,7 @@ def _published(analysis: Analysis) -> list[list[str]]:
         on = ", ".join(filter(None, [one.base, one.hardware]))
         notes = [line for note in one.notes for line in _wrap(note)]
         found.append([*_wrap(f"{one.title} ({on}); compare the changes only:"), "",
-                      *_narrow(grid), "", *_wrap(one.citation), *notes])  # fmt: skip
+                      *_narrow(grid), "", *_wrap(one.citation), *notes])
     return found
 
 
@@ -143,7 +143,7 @@ def _right(grid: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
     ]
 
 
-def _crash(crash: provenance.CrashView) -> list[str]:
+def _crash(crash: origins.CrashView) -> list[str]:
     first = crash.text.splitlines()[:1]
     return [*_wrap(crash.heading), *(line for text in first for line in _wrap(text, indent="  "))]
 
@@ -151,13 +151,13 @@ def _crash(crash: provenance.CrashView) -> list[str]:
 def _made_with(analysis: Analysis) -> list[str]:
     lines = ["Made with:"]
     for run in analysis.data.runs:
-        for name, value in provenance.run_table(run).rows:
+        for name, value in origins.run_table(run).rows:
             if name in ("harness", "accel", "emulator", "host"):
                 lines += _bullet(f"{name}: {value}")
-        for row in provenance.kernel_table(run).rows:
+        for row in origins.kernel_table(run).rows:
             variant, base, release, config, patches, compiler, _ = row
             lines += _bullet(f"{variant}: {release} (base {base}), config {config}, "
-                             f"patches: {patches}, {compiler}")  # fmt: skip
+                             f"patches: {patches}, {compiler}")
     return lines
 
 

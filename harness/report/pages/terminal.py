@@ -33,7 +33,7 @@ def terminal_text(analysis: Analysis, width: int = 0) -> str:
     if analysis.findings:
         console.print(_grid(analysis.findings))
     for text in (*(f"Measured under {label}" for label in analysis.measured_under),
-                 *analysis.notes):  # fmt: skip
+                 *analysis.notes):
         _hanging(console, "", text)
     return _text(console)
 

@@ -18,7 +18,7 @@ from harness.report.analysis.trend import Trend
 from harness.report.data.identity import plural
 from harness.report.data.rundata import canonical
 from harness.report.pages.exports import Json
-from harness.report.pages.tables import Table, measured
+from harness.report.pages.tabular import Table, measured
 from harness.report.pages.terminal import table_text
 from harness.report.pages.write import render, writing
 from harness.report.plots import theme
@@ -58,7 +58,7 @@ def write_trend(found: Sequence[Trend], warnings: Sequence[str], directory: Path
             f"at {one.points[place].run}"
             for one in found for place, size in one.steps.items()
         ],
-    }  # fmt: skip
+    }
     path = directory / "trend.html"
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def _group(number: int, found: Sequence[Trend]) -> Group:
         _draw(number, found),
         [Table(f"{one.title}, {one.variant}", columns, trends.table_rows(one),
                frozenset({3, 4, 5})) for one in found],
-    )  # fmt: skip
+    )
 
 
 def _draw(number: int, found: Sequence[Trend]) -> Plot:
@@ -121,7 +121,7 @@ def _draw(number: int, found: Sequence[Trend]) -> Plot:
     for rank, one in enumerate(found):
         _line(axes, one, [places[p.run] for p in one.points], theme.style(rank), tips)
         said.append(f"{one.variant}: {words.number(one.points[-1].median)} at last; "
-                    f"steps: {trends.steps_text(one) or 'none'}")  # fmt: skip
+                    f"steps: {trends.steps_text(one) or 'none'}")
     every = -(-len(order) // MOST_TICKS)
     axes.set_xticks(range(0, len(order), every),
                     [started[5:16].replace("T", "\n") or run for started, run in order[::every]])
@@ -159,10 +159,10 @@ def _line(
         mark = axes.plot([place], [point.median], style.marker, color=style.color)[0]
         boots = ", ".join(map(words.number, point.values.values()))
         tips.add(mark, f"{one.variant}, {point.run}: median {words.number(point.median)}; "
-                       f"boots: {boots}")  # fmt: skip
+                       f"boots: {boots}")
     for index, size in one.steps.items():
         at = (places[index - 1] + places[index]) / 2
         axes.axvline(at, color=style.color, linewidth=1.4, linestyle=style.line)
         axes.annotate(f"{one.variant} {size}", (at, 1.0), xycoords=("data", "axes fraction"),
                       xytext=(3, -4), textcoords="offset points", va="top", fontsize=8.5,
-                      color=style.color, rotation=90)  # fmt: skip
+                      color=style.color, rotation=90)

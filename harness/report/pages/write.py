@@ -15,7 +15,7 @@ from harness.core.workspace import explain_full_disk, write_atomic
 from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.findings import Line
 from harness.report.analysis.method import METHOD
-from harness.report.pages import exports, provenance, tables
+from harness.report.pages import exports, origins, tabular
 from harness.report.plots.drawing import draw
 from harness.report.plots.picture import Plot
 from harness.report.plots.plot_answer import ANSWER
@@ -74,7 +74,7 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
     files = ReportFiles(
         directory / "report.html", directory / "report.md", directory / "report.json",
         directory / "samples.csv", directory / "table.csv", pictures,
-    )  # fmt: skip
+    )
     write_atomic(files.html, render("report.html.j2", context))
     write_atomic(files.markdown, render("report.md.j2", context))
     write_atomic(files.samples_csv, exports.samples(analysis).to_csv(index=False))
@@ -82,7 +82,7 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
     content = exports.as_json(analysis) | {
         "plots": [{"file": f"plots/{p.name}.png", "title": p.title, "caption": p.caption,
                    "alt": p.alt} for p in drawn]
-    }  # fmt: skip
+    }
     write_atomic(files.json, json.dumps(content, indent=1) + "\n")
     return files
 
@@ -104,24 +104,26 @@ def _context(
         "findings": _lines(analysis.findings, CAPTION),
         "noise": _lines(analysis.noise, NOISE),
         "noise_plots": [plot for plot in over if plot.appendix],
-        "side_by_side": tables.side_by_side(analysis),
-        "published": tables.published_tables(analysis),
-        "result_tables": tables.result_tables(analysis),
+        "side_by_side": tabular.side_by_side(analysis),
+        "published": tabular.published_tables(analysis),
+        "result_tables": tabular.result_tables(analysis),
         "plots": of_workload,
         "change_plots": [plot for plot in over if not plot.appendix],
         "method": METHOD,
-        "determinism": tables.determinism_table(analysis.residuals) if analysis.residuals else None,
-        "run_tables": [provenance.run_table(run) for run in data.runs],
-        "kernel_tables": [provenance.kernel_table(run) for run in data.runs],
-        "boot_tables": [provenance.boot_table(run) for run in data.runs],
-        "crashes": provenance.crashes(data),
-        "links": provenance.raw_links(data, directory),
+        "determinism": (
+            tabular.determinism_table(analysis.residuals) if analysis.residuals else None
+        ),
+        "run_tables": [origins.run_table(run) for run in data.runs],
+        "kernel_tables": [origins.kernel_table(run) for run in data.runs],
+        "boot_tables": [origins.boot_table(run) for run in data.runs],
+        "crashes": origins.crashes(data),
+        "links": origins.raw_links(data, directory),
         "own_files": ["samples.csv", "table.csv", "report.json", "report.md"],
     }
 
 
-def _lines(lines: Sequence[Line], caption: str) -> tables.Table | None:
-    return tables.findings_table(lines, caption) if lines else None
+def _lines(lines: Sequence[Line], caption: str) -> tabular.Table | None:
+    return tabular.findings_table(lines, caption) if lines else None
 
 
 def render(template: str, context: Mapping[str, object]) -> str:

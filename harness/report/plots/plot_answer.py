@@ -73,7 +73,7 @@ def _some(claims: Sequence[Claim], most: int) -> list[Claim]:
     ranked = sorted(
         ((place, number, claim) for number, group in enumerate(groups.values())
          for place, claim in enumerate(group)), key=lambda one: one[:2],
-    )  # fmt: skip
+    )
     chosen = {id(claim[1]) for _, _, claim in ranked[:most]}
     return [claim for claim in claims if id(claim[1]) in chosen]
 
@@ -104,12 +104,12 @@ def _memory(analysis: Analysis, axes: Axes, rows: Sequence[Row], tips: Tips) -> 
         bar = axes.barh([place], [shown - left], left=left, height=0.66, color=style.color)[0]
         boots = ", ".join(map(words.number, row.boots(side)))
         tips.add(bar, f"{side.label}, {row.cell}: median {words.number(median)} {row.unit}; "
-                      f"boots: {boots}")  # fmt: skip
+                      f"boots: {boots}")
         axes.annotate(f"{words.number(median)} {row.unit}", (1.02, place), va="center",
                       xycoords=("axes fraction", "data"), annotation_clip=False,
-                      color=style.color, fontweight="bold")  # fmt: skip
+                      color=style.color, fontweight="bold")
     _name_lines(axes, [f"{row.cell}, {side.label}" if len(rows) > 1 else side.label
-                       for row, side in bars])  # fmt: skip
+                       for row, side in bars])
     labels = list(dict.fromkeys(words.metric_label(row.metric) for row in rows))
     where = f", {rows[0].cell}" if len(rows) == 1 else ""
     units = list(dict.fromkeys(row.unit for row in rows))
@@ -117,7 +117,7 @@ def _memory(analysis: Analysis, axes: Axes, rows: Sequence[Row], tips: Tips) -> 
     label = f"{words.listed(labels)}{where} ({words.listed(units)}{scale})"
     axes.set_xlabel(textwrap.fill(label, LABEL_WIDTH))
     return "; ".join(f"{row.cell}, {side.label}: {words.number(median)} {row.unit}"
-                     for (row, side), median in zip(bars, medians, strict=True)) + "."  # fmt: skip
+                     for (row, side), median in zip(bars, medians, strict=True)) + "."
 
 
 def _costs(analysis: Analysis, axes: Axes, claims: Sequence[Claim], tips: Tips) -> str:
@@ -128,17 +128,17 @@ def _costs(analysis: Analysis, axes: Axes, claims: Sequence[Claim], tips: Tips) 
         style = style_of(analysis, comparison.variant)
         if comparison.interval_pct is not None:
             line = axes.plot(comparison.interval_pct, [place, place], "-", color=style.color,
-                             linewidth=2.6)[0]  # fmt: skip
+                             linewidth=2.6)[0]
             tips.add(line, tip(row, comparison))
         decided = comparison.word in ("lower", "higher")
         mark = axes.plot([comparison.delta_pct or 0.0], [place], style.marker, color=style.color,
                          markerfacecolor=style.color if decided else theme.PAPER, markersize=7.5,
-                         markeredgewidth=1.8)[0]  # fmt: skip
+                         markeredgewidth=1.8)[0]
         tips.add(mark, tip(row, comparison))
         text = f"{words.change(comparison)}  {comparison.verdict.partition(' (')[0]}"
         axes.annotate(text, (1.02, place), xycoords=("axes fraction", "data"), va="center",
                       annotation_clip=False, color=style.color if several else theme.INK,
-                      fontsize=9.5)  # fmt: skip
+                      fontsize=9.5)
     scale_changes(axes, [comparison for _, comparison in claims])
     bent = ", logarithmic beyond ±1" if axes.get_xscale() == "symlog" else ""
     names = [

@@ -70,7 +70,7 @@ def changes(analysis: Analysis, rows: Sequence[Row], workload: str = "") -> Plot
     file = f"change-{workload or (kinds[0].name if len(kinds) == 1 else 'cost')}-{rows[0].accel}"
     return Plot(file, title, f"{caption} {where(rows[0].place)}",
                 f"Points with intervals, cell by cell. {said}.", figure, workload, tips,
-                appendix=not workload and not rows[0].trusted)  # fmt: skip
+                appendix=not workload and not rows[0].trusted)
 
 
 def _places(rows: Sequence[Row], lines: Sequence[Mark]) -> list[float]:
@@ -105,10 +105,10 @@ def _ratio_line(
     if comparison.interval_pct is not None:
         dashed = comparison.interval_kind == "range"
         drawn += axes.plot(comparison.interval_pct, [place, place], ":" if dashed else "-",
-                           color=style.color, linewidth=2.4)  # fmt: skip
+                           color=style.color, linewidth=2.4)
     drawn += axes.plot([comparison.delta_pct or 0.0], [place], style.marker, color=style.color,
                        markerfacecolor=style.color if decided else theme.PAPER, markersize=7.5,
-                       markeredgewidth=1.8)  # fmt: skip
+                       markeredgewidth=1.8)
     return drawn
 
 
@@ -140,10 +140,10 @@ def _annotate(
         text = f"{name.label}: {text}" if several else text
         axes.annotate(text, xy=(1.02, place), xycoords=("axes fraction", "data"), va="center",
                       fontsize=9, annotation_clip=False,
-                      color=style_of(analysis, name).color if several else theme.INK)  # fmt: skip
+                      color=style_of(analysis, name).color if several else theme.INK)
     named = {id(row): row for row, _, _ in lines}
     axes.set_yticks([sum(at) / len(at) for at in middles.values()],
-                    [_label(named[one], kinds, "\n") for one in middles], fontsize=9)  # fmt: skip
+                    [_label(named[one], kinds, "\n") for one in middles], fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
 
@@ -160,11 +160,11 @@ def _published(axes: Axes, lines: Sequence[Mark], places: Sequence[float]) -> No
         room = (min(max(x, left), right) - left) / (right - left)
         far = room > 0.8 or (x < 0 and room > 0.2)  # keep off the line at zero
         axes.plot([min(max(x, left), right)], [place + 0.16], "*", color=theme.MUTED, markersize=8,
-                  markeredgewidth=0, clip_on=False)  # fmt: skip
+                  markeredgewidth=0, clip_on=False)
         text = f"published {words.percent(x)}" if outside else "published"
         axes.annotate(text, (min(max(x, left), right), place + 0.16), va="center", fontsize=8.5,
                       xytext=(-6 if far else 6, 0), textcoords="offset points",
-                      ha="right" if far else "left", color=theme.MUTED)  # fmt: skip
+                      ha="right" if far else "left", color=theme.MUTED)
 
 
 def _kinds(rows: Sequence[Row]) -> list[Metric]:

@@ -25,7 +25,7 @@ def scaling(analysis: Analysis, rows: Sequence[Row], axis: str) -> Plot:
     figure = theme.figure(4.2)
     left, right = figure.subplots(1, 2)
     names = [side for side in analysis.data.columns if any(row.boots(side) for row in rows)
-             and (first.is_cost or not side.control)]  # fmt: skip
+             and (first.is_cost or not side.control)]
     tips = Tips()
     reference = _references(rows, names)
     for place, name in enumerate(names):
@@ -52,7 +52,7 @@ def scaling(analysis: Analysis, rows: Sequence[Row], axis: str) -> Plot:
     file = f"{fixed}-{first.metric.name}-by-{axis}-{first.accel}"
     return Plot(file, title, f"{caption} {where(first.place)}",
                 f"Two panels of points by {axis}. Medians: {medians}.", figure,
-                first.workload, tips)  # fmt: skip
+                first.workload, tips)
 
 
 def _references(rows: Sequence[Row], names: Sequence[Column]) -> dict[Column, Column]:
@@ -72,10 +72,10 @@ def _rate_points(
     for place in places:
         for value in rows[place].boots(name):
             mark = axes.plot([place + shift], [value], style.marker, color=style.color,
-                             alpha=0.7, markeredgewidth=0)[0]  # fmt: skip
+                             alpha=0.7, markeredgewidth=0)[0]
             unit = rows[place].unit
             tips.add(mark, f"{rows[place].cell}, a boot of {name.label}: "
-                           f"{words.number(value)} {unit}")  # fmt: skip
+                           f"{words.number(value)} {unit}")
 
 
 def _relative_points(
@@ -90,12 +90,12 @@ def _relative_points(
         changes = [100 * (value / median - 1) for value in values]
         for value, change in zip(values, changes, strict=True):
             mark = axes.plot([place + shift], [change], style.marker, color=style.color,
-                             alpha=0.7, markeredgewidth=0)[0]  # fmt: skip
+                             alpha=0.7, markeredgewidth=0)[0]
             tips.add(mark, f"{row.cell}, a boot of {name.label}: {words.number(value)} "
-                           f"{row.unit}, {words.percent(change)}")  # fmt: skip
+                           f"{row.unit}, {words.percent(change)}")
         middle = float(np.median(changes))
         axes.plot([place + shift - 0.14, place + shift + 0.14], [middle, middle],
-                  color=style.color, linewidth=2.4, solid_capstyle="butt")  # fmt: skip
+                  color=style.color, linewidth=2.4, solid_capstyle="butt")
 
 
 def _finish_rates(

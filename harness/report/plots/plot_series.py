@@ -70,7 +70,7 @@ def over_time(analysis: Analysis, rows: Sequence[Row]) -> Plot | None:
         else f"{panels[0].name}-{main.accel}",
         title, f"{caption} {where(main.place)}", f"Line plot over time. {' '.join(said)}", figure,
         main.workload, tips,
-    )  # fmt: skip
+    )
 
 
 def _points_of(analysis: Analysis, row: Row) -> pd.DataFrame:
@@ -90,9 +90,9 @@ def _panels(analysis: Analysis, workload: str, points: pd.DataFrame) -> list[Met
     """
     pairs = points[["metric", "unit"]].drop_duplicates()
     found = [analysis.data.metric(workload, str(name), str(unit))
-             for name, unit in pairs.itertuples(index=False)]  # fmt: skip
+             for name, unit in pairs.itertuples(index=False)]
     moving = [metric for metric in found
-              if points[points["metric"] == metric.name]["value"].nunique() > 1]  # fmt: skip
+              if points[points["metric"] == metric.name]["value"].nunique() > 1]
     declared = [
         metric.name for run in analysis.data.runs if workload in run.run.workloads
         for metric in run.run.workloads[workload].metrics
@@ -101,7 +101,7 @@ def _panels(analysis: Analysis, workload: str, points: pd.DataFrame) -> list[Met
     ordered = sorted(moving or found, key=lambda metric: (
         ranks[metric.kind], not metric.headline,
         declared.index(metric.name) if metric.name in declared else len(declared),
-    ))  # fmt: skip
+    ))
     return ordered[:MOST_PANELS]
 
 
@@ -127,10 +127,10 @@ def _panel(
         _draw_boots(axes, drawn, style, (name, metric), tips)
         if median > 0 or not logarithmic:
             mark = axes.plot([last], [median], style.marker, color=style.color, clip_on=False,
-                             zorder=4)[0]  # fmt: skip
+                             zorder=4)[0]
             boots = ", ".join(map(words.number, row.boots(name))) if row else "-"
             tips.add(mark, f"{name.label} at the end: median {words.number(median)} {metric.unit}; "
-                           f"boots: {boots}")  # fmt: skip
+                           f"boots: {boots}")
     _limits(axes, [median for _, median, _, _ in ends], logarithmic)
     _label_ends(axes, ends, logarithmic)
     label = "\n".join(textwrap.wrap(words.metric_label(metric), LABEL_WIDTH))
@@ -157,7 +157,7 @@ def _draw_boots(
         line = axes.plot(keep["t"], keep["value"], style.line, color=style.color, alpha=0.75)[0]
         tips.add(line, f"{side.label}, boot {number}: {words.number(keep['value'].iloc[-1])} "
                        f"{metric.unit} at last, "
-                       f"{words.number(keep['value'].max())} at most")  # fmt: skip
+                       f"{words.number(keep['value'].max())} at most")
 
 
 def _scale(axes: Axes, medians: Sequence[float]) -> bool:
@@ -199,4 +199,4 @@ def _label_ends(axes: Axes, ends: Sequence[End], logarithmic: bool) -> None:
         axes.annotate(
             text, xy=(x, y), xytext=(1.02, place - over), textcoords="axes fraction",
             color=style.color, va="center", fontweight="bold", annotation_clip=False,
-        )  # fmt: skip
+        )

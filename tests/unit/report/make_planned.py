@@ -33,7 +33,7 @@ STRANGE = {
         Metric(name="VmPTE", unit="kB", kind="memory", better="less", exact=True, slack=8),
         Metric(name="operations_per_second", unit="1/s", kind="cost", better="more"),
     ]),
-}  # fmt: skip
+}
 
 
 def make_plan(
@@ -64,10 +64,10 @@ def make_plan(
                 planned.append(PlannedBoot(
                     index=len(planned), variant=variant, control=is_control, seed=number,
                     accel=name, cells=mine,
-                ))  # fmt: skip
+                ))
         if counts:
             planned.append(PlannedBoot(index=len(planned), variant=variants[0], accel=name,
-                                       cells=mine, again=first))  # fmt: skip
+                                       cells=mine, again=first))
     return Plan(
         profile="quick", base="debian-6.1", variants=list(variants), accel=accel, smp=4,
         memory="4G", cells=found, blocks=blocks, boots=planned, published=[PUBLISHED],
@@ -78,7 +78,7 @@ def make_plan(
 def _strange(accel: str) -> list[Cell]:
     if accel == "icount":
         return [Cell(workload="op-cost", params={"op": op, "size_mib": 256}, accel=accel)
-                for op in OPS]  # fmt: skip
+                for op in OPS]
     chunks: list[Params] = [{"chunk_kib": kib, "size_mib": 512} for kib in (4, 64, 1024, 4096)]
     heap: Params = {"kind": "jemalloc", "threads": 4}
     return [

@@ -41,7 +41,7 @@ WORKLOADS = {
                headline=True, label="instructions per page fault"),
         Metric(name="page_faults", unit="faults"),
     ]),
-}  # fmt: skip
+}
 PUBLISHED = Published(
     name="letter", title="The letter", citation="A. Author, message-id 1@example.org",
     base="next-20210812", hardware="hardware that it does not describe",
@@ -62,7 +62,7 @@ PUBLISHED = Published(
             )
         ),
     ],
-)  # fmt: skip
+)
 
 
 def kernel(name: str, base: str = "debian-6.1", key: str = "", release: str = "") -> Kernel:
@@ -89,7 +89,7 @@ def cells(accel: str, repeat: int) -> list[Cell]:
                  label=f"{params['threads']} thread{'s' * (params['threads'] != 1)}")
             for params in faults
         ),
-    ]  # fmt: skip
+    ]
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -162,7 +162,7 @@ class MakeRun:
             ],
             comparisons=[Pair(baseline=one, variant=two) for one, two in pairs],
             published=[PUBLISHED] if self.published else [],
-        )  # fmt: skip
+        )
         return Run(
             run=self.name, status="complete", started=STARTED, finished="2026-11-23T01:12:03Z",
             harness=HarnessVersion(version="0.1.0", git="550c5078a0"), plan=plan,
@@ -245,7 +245,7 @@ class MakeRun:
                     metric, unit = "instructions_per_fault", "instructions"
                     value = 6680 * (1 + threads / 50) * shift * (1 - self.effect * patched)
                 found.append(sample(metric, round(value, 2), unit, workload="multi-fault",
-                                    params=params, repeat=repeat))  # fmt: skip
+                                    params=params, repeat=repeat))
         return found
 
 

@@ -34,7 +34,7 @@ def suite(
         tests=[PlannedTest(name=f"t{number}") for number in range(planned)],
     )
     run = Run(run=directory.name, status=status, plan=plan,
-              kernels=kernels or {name: kernel(name) for name in variants})  # fmt: skip
+              kernels=kernels or {name: kernel(name) for name in variants})
     writer = RunWriter(directory, run)
     for variant, test, word in found:
         writer.verdict(Verdict(suite="races", test=test, variant=variant, verdict=word))
@@ -85,7 +85,7 @@ def test_a_test_that_got_worse_is_named(tmp_path: Path) -> None:
     races = suite(tmp_path / "races", [
         ("before", "t0", "pass"), ("before", "t1", "pass"),
         ("after", "t0", "fail"), ("after", "t1", "pass"),
-    ])  # fmt: skip
+    ])
     found = analyse([races, bench])
     assert [one.directory for one in found.data.runs] == [bench]
     assert answers(found)["stability"] == (
@@ -100,7 +100,7 @@ def test_a_failure_that_did_not_repeat_or_was_there_before_is_not_worse(tmp_path
     races = suite(tmp_path / "races", [
         ("before", "t0", "fail"), ("before", "t1", "pass"),
         ("after", "t0", "fail"), ("after", "t1", "fail"), ("after", "t1", "pass"),
-    ])  # fmt: skip
+    ])
     verdict_, text = answers(analyse([bench, races]))["stability"]
     assert verdict_ == "nothing found" and "0 worse" in text
 
@@ -126,7 +126,7 @@ def test_of_a_suite_the_same_build_counts_and_the_other_does_not(tmp_path: Path)
 def test_an_unfinished_suite_says_so(tmp_path: Path) -> None:
     bench = MakeRun(tmp_path / "bench").write()
     races = suite(tmp_path / "races", [("before", "t0", "pass"), ("after", "t0", "pass")],
-                  status="interrupted")  # fmt: skip
+                  status="interrupted")
     text = answers(analyse([bench, races]))["stability"][1]
     assert "races (not finished)" in text and "1 not run on both" in text
 
@@ -159,9 +159,9 @@ def row(workload: str, metric: Metric, number: int = 0) -> Row:
 @pytest.mark.parametrize("workloads, cells", [(1, 2), (1, 9), (6, 1), (6, 4), (30, 3)])
 def test_findings_fit_before_the_first_scroll(workloads: int, cells: int) -> None:
     kinds = [Metric(name="held", unit="kB", kind="memory", better="less"),
-             Metric(name="price", unit="ns", kind="cost", better="less")]  # fmt: skip
+             Metric(name="price", unit="ns", kind="cost", better="less")]
     many = [row(f"w{one}", metric, cell) for one in range(workloads) for metric in kinds
-            for cell in range(cells)]  # fmt: skip
+            for cell in range(cells)]
     lines = findings.findings(many)
     assert 1 <= len(lines) <= findings.MOST_LINES
     assert [line.kind for line in lines] == sorted((line.kind for line in lines), reverse=True)
@@ -171,7 +171,7 @@ def test_findings_fit_before_the_first_scroll(workloads: int, cells: int) -> Non
 def change(delta: float, low: float, high: float) -> Comparison:
     """A comparison of that change and interval, in percent."""
     return Comparison("paired", 1 + delta / 100, difference=9.0,
-                      interval=(1 + low / 100, 1 + high / 100))  # fmt: skip
+                      interval=(1 + low / 100, 1 + high / 100))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_small_change_is_not_rounded_away() -> None:
 def test_the_terminal_is_never_overrun(tmp_path: Path, width: int) -> None:
     runs = [MakeRun(tmp_path / name, name, keys={"after": name}, accel="icount", seeds=True,
                     boots=3, variants=["before", "after", "a-variant-with-a-long-name"]).write()
-            for name in ("20261123-010203-quick", "20261124-010203-quick")]  # fmt: skip
+            for name in ("20261123-010203-quick", "20261124-010203-quick")]
     text = terminal_text(analyse(runs), width)
     assert max(map(len, text.splitlines())) <= width
     assert "Memory: " in text and "Cost: " in text and "Stability: " in text

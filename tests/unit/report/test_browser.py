@@ -27,7 +27,7 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+]
 PROBE = """
 <pre id="probe"></pre><script>
 const rect = e => e.getBoundingClientRect();
@@ -68,7 +68,7 @@ def probe(page: Path, profile: Path, *flags: str) -> dict[str, Any]:
     copy = page.with_name("probe.html")
     copy.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
     argv = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "--window-size=1100,2000", *flags,
-            "--dump-dom", copy.as_uri()]  # fmt: skip
+            "--dump-dom", copy.as_uri()]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=True)
     found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-500:]
@@ -106,12 +106,12 @@ def test_plots_and_tables_are_there_and_readable(page: Path, tmp_path: Path, dar
         "plot-change-vmpte-tcg",
         "plot-multi-fault-faults-per-minute-by-threads-tcg",
         "plot-change-faults-per-minute-tcg",
-    ]  # fmt: skip
+    ]
     for plot in seen["plots"]:
         check_plot(plot, seen["paper"])
     captions = [table["caption"] for table in seen["tables"]]
     for start in ("Findings", "The letter", "Wall clock", "vmpte: after against before",
-                  "multi-fault: after against before", "Run ", "Kernels", "Boots"):  # fmt: skip
+                  "multi-fault: after against before", "Run ", "Kernels", "Boots"):
         assert any(caption.startswith(start) for caption in captions), start
     for table in seen["tables"]:
         assert table["rows"] >= 1
@@ -218,6 +218,6 @@ def test_a_narrow_window_scrolls_tables_not_the_page(rich: Path, tmp_path: Path)
 def test_it_prints(rich: Path, tmp_path: Path) -> None:
     target = tmp_path / "report.pdf"
     argv = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'p'}", "--no-pdf-header-footer",
-            f"--print-to-pdf={target}", rich.as_uri()]  # fmt: skip
+            f"--print-to-pdf={target}", rich.as_uri()]
     subprocess.run(argv, capture_output=True, timeout=300, check=True)
     assert 8 <= target.read_bytes().count(b"/Type /Page\n") <= 25

@@ -23,7 +23,7 @@ def spoil_line(line: bytes, rng: random.Random) -> bytes:
     """Cut, double, garble or blank one line."""
     cut = rng.randrange(len(line) + 1)
     return rng.choice([line[:cut], line + line, b"", line[:cut] + b"\xff\x00" + line[cut:], b"[]",
-                       line.replace(b"0", b"null", 1), line.replace(b'"', b"", 1)])  # fmt: skip
+                       line.replace(b"0", b"null", 1), line.replace(b'"', b"", 1)])
 
 
 def spoil_value(value: Any, rng: random.Random) -> Any:
@@ -59,7 +59,7 @@ def spoil_lines(path: Path, rng: random.Random, most: int) -> None:
 def test_spoilt_files_never_raise(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     run = MakeRun(tmp_path / "r", status={1: "crashed"}, seeds=rng.random() < 0.5, boots=3,
-                  accel="tcg" if rng.random() < 0.5 else "icount").write()  # fmt: skip
+                  accel="tcg" if rng.random() < 0.5 else "icount").write()
     if rng.random() < 0.4:
         record = json.loads((run / "run.json").read_text())
         part = rng.choice(["plan", "kernels", "accels", "host", "harness", "workloads", "emulator"])

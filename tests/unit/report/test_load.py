@@ -18,7 +18,7 @@ from harness.records.samples import Sample
 from harness.records.store import RunWriter, load_boots
 from harness.report.analysis.analyse import Analysis, analyse
 from harness.report.data.find import all_runs, newest_run
-from harness.report.pages import provenance
+from harness.report.pages import origins
 from tests.unit.report.make_run import MakeRun, compared, edit, edit_lines, rows_json
 
 
@@ -82,9 +82,9 @@ def test_a_boot_begun_again_is_said_and_its_console_linked(tmp_path: Path) -> No
     (folder / stalled).write_text("tsc\n")
     found = analyse([folder])
     assert "1 boot of 'before' came to nothing and was begun again (of 2)" in said(found)
-    table = provenance.boot_table(found.data.runs[0])
+    table = origins.boot_table(found.data.runs[0])
     assert [row[3] for row in table.rows[:2]] == ["ok, after 1 false start", "ok"]
-    assert stalled in [label for label, _ in provenance.raw_links(found.data, tmp_path)]
+    assert stalled in [label for label, _ in origins.raw_links(found.data, tmp_path)]
 
 
 def test_a_crashed_variant_counts_finished_cells_only(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_other_builds_under_one_name_get_columns_of_their_own(tmp_path: Path) ->
     row = next(r for r in rows_json(found) if r["metric"] == "VmPTE")
     assert {name: side["n"] for name, side in row["variants"].items()} == {
         "before": 4, "after@a": 2, "after@b": 2,
-    }  # fmt: skip
+    }
 
 
 def test_merged_runs_pool_their_boots(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_run_whose_process_is_gone_was_interrupted(
     assert found.data.runs[0].interrupted == ended
     assert ("the process that conducted it is gone" in said(found)) == ended
     assert ("is still going on" in said(found)) != ended
-    table = dict(provenance.run_table(found.data.runs[0]).rows)
+    table = dict(origins.run_table(found.data.runs[0]).rows)
     assert table["status"] == ("interrupted (its process is gone)" if ended else "running")
 
 
@@ -285,7 +285,7 @@ def test_a_writer_notes_its_process_while_the_run_goes_on(tmp_path: Path) -> Non
 def test_an_oops_with_odd_line_ends_stays_one_record(tmp_path: Path) -> None:
     crash = Crash(kind="oops", text="BUG\u2028a\x85b\x1b[0m")
     record = BootRecord(boot=0, variant="after", accel="tcg", status="crashed", started="",
-                        crash=crash)  # fmt: skip
+                        crash=crash)
     (tmp_path / "boots.jsonl").write_text(record.model_dump_json() + "\n")
     records, damaged = load_boots(tmp_path)
     assert damaged == 0
@@ -302,7 +302,7 @@ def test_what_is_no_run_is_a_user_error(tmp_path: Path) -> None:
 def suite(directory: Path, started: str = "2027-01-01") -> Path:
     """A run of a suite, which is no measurement."""
     RunWriter(directory, Run(run=directory.name, status="complete", started=started,
-                             plan=SuitePlan(suite="races", variants=["after"])))  # fmt: skip
+                             plan=SuitePlan(suite="races", variants=["after"])))
     return directory
 
 
@@ -327,13 +327,13 @@ def test_the_newest_measurement_is_found_wherever_it_lies(tmp_path: Path) -> Non
 def test_a_boot_that_was_interrupted_and_done_again_is_no_trouble(tmp_path: Path) -> None:
     run = MakeRun(tmp_path / "r", status={1: "interrupted"}).write()
     found = analyse([run])
-    assert "interrupted" in said(found) and len(provenance.crashes(found.data)) == 1
+    assert "interrupted" in said(found) and len(origins.crashes(found.data)) == 1
     records, _ = load_boots(run)
     again = next(r for r in records if r.boot == 1).model_copy(update={"status": "ok"})
     with (run / "boots.jsonl").open("a") as stream:
         stream.write(again.model_dump_json() + "\n")
     found = analyse([run])
     assert "interrupted" not in said(found)
-    assert provenance.crashes(found.data) == []
+    assert origins.crashes(found.data) == []
 
 

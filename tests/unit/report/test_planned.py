@@ -121,7 +121,7 @@ def test_every_cell_is_in_a_plot_and_a_table(
         "chunky-vmpte-by-chunk-kib-tcg", "chunky-ns-per-page-by-chunk-kib-tcg",
         "multi-fault-faults-per-minute-by-threads-tcg", "change-chunky-tcg",
         "multi-fault-instructions-per-fault-by-threads-icount",
-    } <= names  # fmt: skip
+    } <= names
     html = files.html.read_text()
     said = html.split('id="change-cost-icount-desc">')[1].split("</desc>")[0]
     for op in OPS:
@@ -144,7 +144,7 @@ def test_a_spoilt_host_is_said_where_time_was_measured(tmp_path: Path) -> None:
 
 def test_runs_of_other_accels_merged_say_so(tmp_path: Path) -> None:
     runs = [write(tmp_path / name, make_plan(name, strange=False), name=name)
-            for name in ("tcg", "icount")]  # fmt: skip
+            for name in ("tcg", "icount")]
     assert "2 accels (icount, tcg)" in "\n".join(analyse(runs).warnings)
 
 

@@ -15,7 +15,7 @@ REPORT = ROOT / "harness" / "report"
 ROOMS = ("data", "analysis", "plots", "pages")
 MODULES = sorted(REPORT.rglob("*.py"))
 KNOWS = re.compile(r"\bletter\b|VmPTE|VmRSS|vmpte|FREE_USER_PTE|multi-fault|\"(before|after)\"",
-                   re.IGNORECASE)  # fmt: skip
+                   re.IGNORECASE)
 
 
 def imports(path: Path) -> set[str]:

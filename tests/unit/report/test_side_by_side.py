@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.report.analysis.analyse import Analysis, analyse
-from harness.report.pages import tables
+from harness.report.pages import tabular
 from harness.report.pages.mail import mail
 from harness.report.pages.terminal import terminal_text
 from harness.report.plots.drawing import draw
@@ -24,7 +24,7 @@ def two_pairs(
     """A run whose reclaim variants stand on a base of their own."""
     bases = {name: "debian-7.3" for name in names if "reclaim" in name}
     return MakeRun(where, variants=names, pairs=pairs, boots=3, accel="icount", seeds=True,
-                   bases=bases).write()  # fmt: skip
+                   bases=bases).write()
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 
 
 def test_each_pair_stands_beside_the_other_with_its_base(found: Analysis) -> None:
-    (table,) = tables.side_by_side(found)
+    (table,) = tabular.side_by_side(found)
     assert table.columns == [
         "cell", "metric", "after against before\ndebian-6.1", "verdict",
         "reclaim-on against reclaim-off\ndebian-7.3", "verdict",
@@ -45,7 +45,7 @@ def test_each_pair_stands_beside_the_other_with_its_base(found: Analysis) -> Non
 
 
 def test_one_pair_needs_no_such_table(tmp_path: Path) -> None:
-    assert tables.side_by_side(analyse([two_pairs(tmp_path / "r", FOUR[:2], PAIRS[:1])])) == []
+    assert tabular.side_by_side(analyse([two_pairs(tmp_path / "r", FOUR[:2], PAIRS[:1])])) == []
 
 
 def test_a_cell_that_one_base_lacks_says_so(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_cell_that_one_base_lacks_says_so(tmp_path: Path) -> None:
         return None if lost else sample
 
     edit_lines(run / "samples.jsonl", drop)
-    (table,) = tables.side_by_side(analyse([run]))
+    (table,) = tabular.side_by_side(analyse([run]))
     row = next(row for row in table.rows if row[0] == "8 threads")
     assert row[4:] == ["not measured", "-"] and row[3] != "-"
 
@@ -64,20 +64,20 @@ def test_a_cell_that_one_base_lacks_says_so(tmp_path: Path) -> None:
 def test_what_no_pair_changes_is_left_out(tmp_path: Path) -> None:
     run = two_pairs(tmp_path / "r")
     edit_lines(run / "samples.jsonl",
-               lambda s: {**s, "value": 64.0} if s["metric"] == "VmPTE" else s)  # fmt: skip
-    (table,) = tables.side_by_side(analyse([run]))
+               lambda s: {**s, "value": 64.0} if s["metric"] == "VmPTE" else s)
+    (table,) = tabular.side_by_side(analyse([run]))
     assert all("VmPTE" not in row[1] for row in table.rows) and table.rows
 
 
 def test_no_change_is_told_against_another_bases_kernel(found: Analysis) -> None:
-    captions = [t.caption for of_one in tables.result_tables(found).values() for t in of_one]
+    captions = [t.caption for of_one in tabular.result_tables(found).values() for t in of_one]
     assert captions
     for caption in captions:
         pair = "reclaim-on against reclaim-off" if "debian-7.3" in caption else (
-            "after against before")  # fmt: skip
+            "after against before")
         assert pair in caption
-    columns = [table.columns[4:6] for _, of_one in tables.published_tables(found)
-               for table in of_one]  # fmt: skip
+    columns = [table.columns[4:6] for _, of_one in tabular.published_tables(found)
+               for table in of_one]
     assert columns == [["ours: before", "ours: after"], ["ours: reclaim-off", "ours: reclaim-on"]]
     for plot in draw(found):
         text = plot.svg()

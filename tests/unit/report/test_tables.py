@@ -10,7 +10,7 @@ import pytest
 
 from harness.records.record import AccelName, Params
 from harness.report.analysis.analyse import analyse
-from harness.report.pages import tables
+from harness.report.pages import tabular
 from harness.report.pages.exports import as_json
 from tests.unit.report.make_run import MakeRun, compared, edit_lines, rows_json
 
@@ -44,14 +44,14 @@ def test_golden_row(tmp_path: Path) -> None:
         "published": [{"name": "letter", "baseline": 102_640.0, "variant": 248.0,
                        "delta_pct": -99.76}],
         "values": {"before": [102_440, 102_440], "after": [248, 248]},
-    }  # fmt: skip
+    }
 
 
 def test_the_whole_form(tmp_path: Path) -> None:
     run = MakeRun(tmp_path / "r", control=True).write()
     content = json.loads(json.dumps(as_json(analyse([run])), allow_nan=False))
     assert set(content) == {"schema_version", "warnings", "answer", "compared", "rows", "profile",
-                            "runs", "crashes", "determinism"}  # fmt: skip
+                            "runs", "crashes", "determinism"}
     assert [one["kind"] for one in content["answer"]] == ["memory", "cost", "stability"]
     row = next(row for row in content["rows"] if row["metric"] == "faults_per_minute")
     assert [(c["variant"], c["baseline"], c["control"]) for c in row["comparisons"]] == [
@@ -147,10 +147,10 @@ def test_published_figures_stand_beside_cells_that_were_measured_for_them(
 
 
 def test_the_table_beside_published_figures_prints_in_their_units(tmp_path: Path) -> None:
-    ((one, (table,)),) = tables.published_tables(analyse([MakeRun(tmp_path / "r").write()]))
+    ((one, (table,)),) = tabular.published_tables(analyse([MakeRun(tmp_path / "r").write()]))
     assert one.name == "letter"
     assert table.columns[1:5] == ["published: before", "published: after", "published: change",
-                                  "ours: before"]  # fmt: skip
+                                  "ours: before"]
     lines = {row[0].split("\n")[0]: row for row in table.rows}
     assert lines["VmPTE"][1:5] == ["102640 kB", "248 kB", "-99.76 %", "102440 kB"]
     assert lines["VIRT"][4] == "50.0 GB"
@@ -159,7 +159,7 @@ def test_the_table_beside_published_figures_prints_in_their_units(tmp_path: Path
 
 def test_a_plan_without_published_figures_has_no_such_table(tmp_path: Path) -> None:
     run = MakeRun(tmp_path / "r", published=False).write()
-    assert tables.published_tables(analyse([run])) == []
+    assert tabular.published_tables(analyse([run])) == []
 
 
 def test_a_repeated_seed_pairs_with_its_own_repeat(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_repeated_seed_pairs_with_its_own_repeat(tmp_path: Path) -> None:
 
 def test_a_killed_boot_without_a_seed_does_not_stop_the_pairing(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, accel="icount", boots=4, seeds=True, noise=0.001,
-                   status={7: "missing"})  # fmt: skip
+                   status={7: "missing"})
     row = next(r for r in rows if r["metric"] == "instructions_per_fault")
     assert row["variants"]["before"]["n"] == 4
     assert compared(row)["method"] == "paired"

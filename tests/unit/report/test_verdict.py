@@ -87,7 +87,7 @@ def test_false_claims_stay_rare(monkeypatch: pytest.MonkeyPatch) -> None:
                 side([rng.gauss(100, 1) for _ in range(6)], 100),
             )
             for _ in range(3)
-        ]  # fmt: skip
+        ]
         claims += any(c.word in ("lower", "higher") for c in verdict.decide(family))
     assert claims / 300 < 0.08
 

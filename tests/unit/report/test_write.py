@@ -280,7 +280,7 @@ def test_a_mark_tells_its_boots_without_a_script(usual: tuple[ReportFiles, str])
     tips = re.findall(r'<g class="tip"><title>([^<]+)</title>', html)
     assert len(tips) > 20
     assert any(re.search(r"before, 50 GiB loop: median 102,440 kB; boots: 102,440, 102,440", tip)
-               for tip in tips)  # fmt: skip
+               for tip in tips)
 
 
 def test_noise_stands_in_the_appendix(usual: tuple[ReportFiles, str]) -> None:

@@ -15,7 +15,7 @@ from harness.records.store import BOOTS_FILE, RUN_FILE, SAMPLES_FILE
 from harness.report.analysis import words
 from harness.report.data.identity import plural
 from harness.report.data.rundata import LoadedRun, RunData, describe
-from harness.report.pages.tables import Table, clean
+from harness.report.pages.tabular import Table, clean
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def run_table(run: LoadedRun) -> Table:
         "vCPUs": str(plan.smp or ""), "memory": plan.memory, "cmdline": plan.cmdline,
     }
     again = [f"boot {boot.index} is boot {boot.again} again" for boot in plan.boots
-             if boot.again is not None]  # fmt: skip
+             if boot.again is not None]
     facts = [
         ("status", status),
         ("started, finished", f"{record.started or '?'}, {record.finished or '?'}"),
@@ -60,9 +60,9 @@ def run_table(run: LoadedRun) -> Table:
         *(("guest's uname", text) for text in _each(boot.state.uname for boot in run.boots)),
         *(("guest's command line", text)
           for text in _each(boot.state.cmdline for boot in run.boots)),
-    ]  # fmt: skip
+    ]
     return Table(f"Run {run.name}", ["what", "value"],
-                 [[name, clean(value)] for name, value in facts if value])  # fmt: skip
+                 [[name, clean(value)] for name, value in facts if value])
 
 
 def _cell(cell: Cell) -> str:
@@ -82,7 +82,7 @@ def kernel_table(run: LoadedRun) -> Table:
         [name, kernel.base, kernel.release, kernel.config_digest[:16] or "?", _patches(kernel),
          kernel.compiler or "?", kernel.key]
         for name, kernel in run.run.kernels.items()
-    ]  # fmt: skip
+    ]
     return Table(f"Kernels of run {run.name}", columns, rows)
 
 
@@ -94,7 +94,7 @@ def boot_table(run: LoadedRun) -> Table:
     """Every boot and attempt, in the order of time."""
     columns = ["boot", "variant", "accel", "status", "started", "ready after (s)",
                "load\nat start, highest", "others, steal\n% of CPU time", "MHz",
-               "vCPUs pinned to", "huge pages"]  # fmt: skip
+               "vCPUs pinned to", "huge pages"]
     rows = [_boot(record) for record in run.boots]
     return Table(f"Boots of run {run.name}", columns, rows, numeric=frozenset({5, 6, 7, 8}))
 
@@ -111,7 +111,7 @@ def _boot(record: BootRecord) -> list[str]:
         ", ".join(f"{percent:.1f}" for percent in taken) or "-",
         " to ".join(dict.fromkeys(f"{mhz:.0f}" for mhz in host.mhz)) or "-",
         ", ".join(map(str, host.pinned)) or "-", clean(record.state.thp) or "-",
-    ]  # fmt: skip
+    ]
 
 
 def _status(record: BootRecord) -> str:

@@ -54,7 +54,7 @@ def findings_table(lines: Sequence[Line], caption: str) -> Table:
          f"{line.sides or 'several'}\n{line.pair}",
          f"{line.change}\n{line.detail}", line.verdict]
         for line in lines
-    ]  # fmt: skip
+    ]
     tones = {(place, 4): line.tone for place, line in enumerate(lines)}
     return Table(caption, columns, rows, frozenset({3}), frozenset({4}), tones)
 
@@ -85,7 +85,7 @@ def _pairs(analysis: Analysis, rows: Sequence[Row]) -> list[list[Column]]:
     """The columns of each table: a baseline with one other; what is compared with nothing last."""
     costs = any(row.is_cost for row in rows)
     sides = [side for side in analysis.data.columns if any(row.boots(side) for row in rows)
-             and (costs or not side.control)]  # fmt: skip
+             and (costs or not side.control)]
     known = {side: c.baseline for row in rows for side, c in row.comparisons.items()}
     found = [[known[side], side] for side in sides if side in known]
     alone = [side for side in sides if not any(side in pair for pair in found)]
@@ -116,7 +116,7 @@ def _result_table(rows: Sequence[Row], sides: Sequence[Column]) -> Table:
     )
     return Table(_caption(rows, what), columns, lines,
                  frozenset(range(2, end + (not compared))),
-                 frozenset({end} if compared else ()), tones)  # fmt: skip
+                 frozenset({end} if compared else ()), tones)
 
 
 def _change(row: Row, comparison: Comparison | None) -> str:
@@ -174,7 +174,7 @@ def _published_table(one: Published, rows: Sequence[Row]) -> Table:
             *beside.figure.printed, words.percent(beside.figure.delta_pct),
             ours(row, first, beside), ours(row, second, beside), words.change(comparison),
             comparison.verdict if comparison else "not compared",
-        ])  # fmt: skip
+        ])
     place = rows[0].place
     base = f", base {place.base}" if place.base else ""
     on = ", ".join(filter(None, [f"base {one.base}" if one.base else "", one.hardware]))
@@ -184,7 +184,7 @@ def _published_table(one: Published, rows: Sequence[Row]) -> Table:
     )
     names = [side.label if side else "-" for side in (first, second)]
     columns = ["", *(f"published: {side}" for side in one.variants), "published: change",
-               *(f"ours: {name}" for name in names), "ours: change", "ours: verdict"]  # fmt: skip
+               *(f"ours: {name}" for name in names), "ours: change", "ours: verdict"]
     return Table(caption, columns, lines, frozenset(range(1, 7)), frozenset({7}), tones)
 
 
@@ -217,7 +217,7 @@ def side_by_side(analysis: Analysis) -> list[Table]:
         pairs = list(dict.fromkeys(
             (row.place.base, side) for side in analysis.data.columns for row in group
             if side in row.claims
-        ))  # fmt: skip
+        ))
         if len({base for base, _ in pairs}) > 1:
             found.append(_beside_table(group, pairs))
     return found
@@ -258,7 +258,7 @@ def determinism_table(found: Sequence[Residual]) -> Table:
         [r.cell, words.metric_label(r.metric), words.number(r.first), words.number(r.again),
          f"{r.pct:.3f}", f"{r.limit_pct:g}"]
         for r in found
-    ]  # fmt: skip
+    ]
     origin = "; ".join(dict.fromkeys(words.accel_caption(r.accel, r.machine) for r in found))
     return Table(f"The same boot twice. Measured under {origin}", columns, lines,
-                 frozenset({2, 3, 4, 5}))  # fmt: skip
+                 frozenset({2, 3, 4, 5}))

@@ -24,7 +24,7 @@ MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
-class Health:
+class Survival:
     """What is known of the measured kernels' stability."""
 
     boots: int
@@ -45,7 +45,7 @@ class Health:
         return bool(self.suites)
 
 
-def health(data: RunData) -> Health:
+def survival(data: RunData) -> Survival:
     """The health of the kernels that were measured."""
     builds = {kernel.key for run in data.runs for kernel in run.run.kernels.values()}
     records = [record for run in data.runs for record in run.last_records().values()]
@@ -64,13 +64,13 @@ def health(data: RunData) -> Health:
         text, bad, fallen = _suite(suite, mine)
         suites.append(text)
         worse, troubled = worse + bad, troubled + fallen
-    return Health(
+    return Survival(
         len(records), sum(record.status == "crashed" for record in records), tuple(suites),
         tuple(others), worse, troubled,
     )
 
 
-def sentence(found: Health) -> str:
+def sentence(found: Survival) -> str:
     """The health in one sentence, without a full stop's worth of detail missing."""
     if not found.boots:
         first = "no boot was recorded"
