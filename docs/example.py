@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 
 from harness.lab import Lab
 from harness.measure.planning import Overrides
-from harness.records.store import load_samples
+from harness.report.analysis.analyse import analyse
 
 
 def main(directory: Path) -> float:
@@ -23,10 +23,10 @@ def main(directory: Path) -> float:
     few = Overrides(workloads=["vmpte"], boots=1, repeat=1)
     plan = lab.plan("quick", variants=["before"], overrides=few, smp=2)
     done = lab.measure(plan, directory / "run")
-    samples, _ = load_samples(done.directory)
-    ends = [s for s in samples if s.metric == "VmPTE" and s.t is None]
-    print(*(f"{s.variant}: {s.metric} {s.value:,.0f} {s.unit} ({s.accel})" for s in ends))
-    return ends[0].value
+    row = next(row for row in analyse([done.directory]).rows if row.metric.name == "VmPTE")
+    for column, boots in row.values.items():
+        print(f"{column.label}, {row.cell}: {row.metric.name} {list(boots.values())} {row.unit}")
+    return next(iter(boots.values()))
 
 
 if __name__ == "__main__":

@@ -102,9 +102,6 @@ def _distinct(words: list[str], text: str) -> list[str]:
     return words
 
 
-Setup = Lab
-
-
 def setup(
     *, quiet: bool, verbose: bool, workspace: Path | None, base: str | None = None
 ) -> Lab:

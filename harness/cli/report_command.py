@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from harness.cli import common
-from harness.cli.common import Setup, Words
+from harness.cli.common import Words
 from harness.core.errors import UserError
+from harness.lab import Lab
 
 
 def report(
@@ -83,7 +84,7 @@ def place_for(runs: list[Path], results: Path) -> Path:
 
 
 def _trend(
-    env: Setup, runs: list[Path], results: Path, chosen: tuple[Path | None, Words | None],
+    env: Lab, runs: list[Path], results: Path, chosen: tuple[Path | None, Words | None],
     as_json: bool,
 ) -> None:
     """Write trend.html and print the trends."""
@@ -105,7 +106,7 @@ def _trend(
     env.progress.say(f"trend: {path}")
 
 
-def show(env: Setup, runs: list[Path], out: Path, as_json: bool) -> None:
+def show(env: Lab, runs: list[Path], out: Path, as_json: bool) -> None:
     """Write a report and print what it says in short."""
     from harness.report.analysis.analyse import analyse  # noqa: PLC0415
     from harness.report.pages.exports import as_json as exported  # noqa: PLC0415

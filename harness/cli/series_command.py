@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True, help="The patch series of a base: status, edit, save, check, bisect."
 )
 VariantName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--variant", help="The variant whose series it is [the first default one with a series]."
     ),
@@ -33,11 +33,12 @@ Tree = Annotated[
 ]
 
 
-def _named(env: Lab, variant: str) -> str:
+def _named(env: Lab, variant: str | None) -> str:
     """The variant asked for, or the first with a series: of the default ones, of the base's."""
-    if variant:
-        return variant
     project = env.project
+    if variant is not None:
+        project.variant(variant)
+        return variant
     base = project.config.defaults.base
     names = [
         *project.config.defaults.variants,
@@ -93,7 +94,7 @@ def _warn_of_differences(env: Lab, variant: str, tree: Path) -> list[str]:
 
 @app.command(cls=Command)
 def status(
-    variant: VariantName = "", base: common.BaseName = None,
+    variant: VariantName = None, base: common.BaseName = None,
     tree: Tree = None, as_json: common.Json = False,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -133,7 +134,7 @@ def status(
 
 @app.command(cls=Command)
 def edit(
-    variant: VariantName = "", base: common.BaseName = None,
+    variant: VariantName = None, base: common.BaseName = None,
     tree: Tree = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -170,7 +171,7 @@ def edit(
 
 @app.command(cls=Command)
 def save(
-    variant: VariantName = "", base: common.BaseName = None,
+    variant: VariantName = None, base: common.BaseName = None,
     tree: Tree = None,
     drop: Annotated[
         bool, typer.Option("--drop", help="The series may have fewer patches than before.")
@@ -198,7 +199,7 @@ def save(
 
 @app.command(cls=Command)
 def check(
-    variant: VariantName = "", base: common.BaseName = None,
+    variant: VariantName = None, base: common.BaseName = None,
     each: Annotated[bool, typer.Option("--each", help="Build and boot every prefix.")] = False,
     accel: common.AccelName = "auto", jobs: common.Jobs = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
@@ -265,7 +266,7 @@ def _try(
 @app.command(cls=Command)
 def bisect(
     command: Annotated[list[str], typer.Argument(help="The command, after --.")],
-    variant: VariantName = "", base: common.BaseName = None,
+    variant: VariantName = None, base: common.BaseName = None,
     accel: common.AccelName = "auto", jobs: common.Jobs = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,

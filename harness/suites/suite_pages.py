@@ -16,7 +16,7 @@ from harness.records.store import load_boots
 from harness.records.verdicts import BAD
 from harness.suites import formats
 from harness.suites.history import NightTotals, summarize_nights
-from harness.suites.outcome import SuiteOutcome
+from harness.suites.outcome import PAGE_FILE, SuiteOutcome
 from harness.suites.suiteplan import alone
 from harness.suites.triage import Bug
 
@@ -71,7 +71,7 @@ def write_nights(root: Path, rows: Sequence[NightRow]) -> Path:
         for (suite, variant), total in sorted(summarize_nights(rows).items())
     ]
     nights = {
-        night: [row for row in rows if row.night == night]
+        night: [(row, _page_of(root, row)) for row in rows if row.night == night]
         for night in sorted({row.night for row in rows}, reverse=True)
     }
     path = root / INDEX_FILE
@@ -79,6 +79,12 @@ def write_nights(root: Path, rows: Sequence[NightRow]) -> Path:
         path, _environment().get_template("nights.html.j2").render(totals=totals, nights=nights)
     )
     return path
+
+
+def _page_of(root: Path, row: NightRow) -> str:
+    """Where the page of a part's run is, relative to ``root``; empty when it is not there."""
+    page = Path(row.night) / row.part / PAGE_FILE
+    return str(page) if (root / page).exists() else ""
 
 
 def night_bars(total: NightTotals) -> list[NightBar]:

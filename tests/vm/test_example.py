@@ -20,7 +20,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=900, check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "Linux guest 6.1." in done.stdout and "VmPTE 102," in done.stdout
+    assert "Linux guest 6.1." in done.stdout and "VmPTE [102" in done.stdout
     run = load_run(tmp_path / "run")
     assert run.status == "complete" and run.kernels["before"].release.startswith("6.1.")
     assert run.workloads["vmpte"].metric("VmPTE") is not None

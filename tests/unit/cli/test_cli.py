@@ -26,7 +26,7 @@ def harness(
 @pytest.mark.parametrize(("words", "says"), [
     (["build", "--variant", "befor"], "did you mean 'before'"),
     (["build", "--base", "debian-61"], "did you mean 'debian-6.1'"),
-    (["bench", "--threads", "0,foo"], "'0' is not a number of threads"),
+    (["bench", "--threads", "0,foo"], "'0' in '0,foo' is not a number of threads"),
     (["bench", "--variants", "before", "--workload", "vmpt"], "did you mean 'vmpte'"),
     (["bench", "--profile", "quik"], "did you mean 'quick'"),
     (["bench", "--memory", "lots", "--variants", "before"], "--memory 'lots' is not a size"),

@@ -196,11 +196,15 @@ def test_the_first_night_says_what_it_builds_first(tmp_path: Path) -> None:
 
 def test_the_trend_page_says_all_of_it(tmp_path: Path) -> None:
     rows = [row("20261101-000000", 5, 5), row("20261102-000000", 4, 1, crashes=1)]
+    page = tmp_path / "20261101-000000/00-races/report.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
     text = write_nights(tmp_path, rows).read_text()
     assert '<td class="n">1.00</td>' in text and '<td class="n">9.00</td>' in text
     assert text.count("<rect") == 2 and text.count('<rect class="grave"') == 1
     assert '<h2 id="20261102-000000">' in text
     assert 'href="20261101-000000/00-races/report.html"' in text
+    assert 'href="20261102-000000' not in text  # its page is not there
 
 
 def test_the_parts_of_a_night_are_one_bar(tmp_path: Path) -> None:
