@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from harness.records.store import load_samples
-from tests.guests import ROOT, argv
+from tests.guests import argv
+from tests.places import ROOT
 
 pytestmark = pytest.mark.vm
 

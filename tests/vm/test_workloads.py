@@ -16,7 +16,8 @@ from harness.measure.workloads.micro import OPS
 from harness.measure.workloads.page_fault import KINDS
 from harness.measure.workloads.piecewise import CHUNKS_KIB
 from harness.records.store import load_boots
-from tests.guests import ROOT, Harness
+from tests.guests import Harness
+from tests.places import ROOT
 
 pytestmark = pytest.mark.vm
 

@@ -12,7 +12,7 @@ from harness.report.analysis.determinism import Residual
 from harness.report.analysis.findings import Line
 from harness.report.analysis.pairs import baselines
 from harness.report.analysis.rows import Row
-from harness.report.analysis.survival import Survival, survival
+from harness.report.analysis.wellbeing import RunHealth, health
 from harness.report.data.identity import Column, plural
 from harness.report.data.load import load
 from harness.report.data.rundata import RunData
@@ -28,7 +28,7 @@ class Analysis:
     rows: tuple[Row, ...]
     residuals: tuple[Residual, ...]
     """Of boots that were done again to see whether a count repeats."""
-    survival: Survival
+    health: RunHealth
     answer: tuple[Sentence, Sentence, Sentence]
     """Memory, cost, stability."""
     findings: tuple[Line, ...]
@@ -76,7 +76,7 @@ def analyse_data(data: RunData) -> Analysis:
     """The same of runs that were read already."""
     residuals = determinism.residuals(data)
     found = rows.build(data, residuals)
-    state = survival(data)
+    state = health(data)
     places = dict.fromkeys((row.accel, row.place.machine) for row in found)
     warnings = [*_bad_controls(found), *determinism.warnings(residuals), *data.warnings,
                 *checks.check(data), *_alone(data, found), *state.others]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.report.analysis import findings, survival, words
+from harness.report.analysis import findings, wellbeing, words
 from harness.report.analysis.findings import Claim, Tone
 from harness.report.analysis.rows import Row
-from harness.report.analysis.survival import Survival
+from harness.report.analysis.wellbeing import RunHealth
 from harness.report.data.identity import plural
 
 Kind = Literal["memory", "cost", "stability"]
@@ -29,7 +29,7 @@ class Sentence:
     tone: Tone
 
 
-def answer(rows: Sequence[Row], state: Survival) -> tuple[Sentence, Sentence, Sentence]:
+def answer(rows: Sequence[Row], state: RunHealth) -> tuple[Sentence, Sentence, Sentence]:
     """What was asked of the kernels, answered as far as the data carries."""
     top = findings.headlines(rows)
     memory = findings.claims(row for row in top if row.is_memory)
@@ -130,8 +130,8 @@ def _change(claim: Claim) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _health(state: Survival) -> Sentence:
-    text = words.capital(survival.sentence(state))
+def _health(state: RunHealth) -> Sentence:
+    text = words.capital(wellbeing.sentence(state))
     if state.crashes or state.worse or state.troubled:
         parts = [plural(state.crashes, "crash", "crashes")] if state.crashes else []
         parts += [f"{plural(state.worse, 'test')} worse"] if state.worse else []

@@ -110,9 +110,8 @@ def _context(
         "plots": of_workload,
         "change_plots": [plot for plot in over if not plot.appendix],
         "method": METHOD,
-        "determinism": (
-            tabular.determinism_table(analysis.residuals) if analysis.residuals else None
-        ),
+        "determinism":
+            tabular.determinism_table(analysis.residuals) if analysis.residuals else None,
         "run_tables": [origins.run_table(run) for run in data.runs],
         "kernel_tables": [origins.kernel_table(run) for run in data.runs],
         "boot_tables": [origins.boot_table(run) for run in data.runs],

@@ -129,8 +129,8 @@ def test_every_command_has_help_with_an_example() -> None:
     for command in ("build", "boot", "run", "bench", "report", "doctor", "cache", "series",
                     "bases"):
         assert command in out
-    for command in (["build"], ["boot"], ["run"], ["bench"], ["report"], ["doctor"], ["cache"],
+    for words in (["build"], ["boot"], ["run"], ["bench"], ["report"], ["doctor"], ["cache"],
                     ["series", "status"], ["series", "edit"], ["series", "save"],
                     ["series", "check"], ["series", "bisect"], ["series", "fetch"], ["bases"]):
-        code, out, _ = harness(*command, "--help", env={"COLUMNS": "200"})
+        code, out, _ = harness(*words, "--help", env={"COLUMNS": "200"})
         assert code == 0 and "Example: " in out

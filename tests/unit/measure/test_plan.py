@@ -14,6 +14,7 @@ from harness.measure.runner import estimate
 from harness.measure.workloads.multi_fault import MultiFault
 from harness.project import config
 from harness.records.plans import Cell, Plan, PlannedBoot
+from harness.records.record import Scalar
 from tests.places import ROOT
 
 PROJECT = config.load(ROOT)
@@ -161,7 +162,7 @@ def test_a_plan_survives_its_record() -> None:
 ])
 def test_an_option_that_nothing_takes_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        make(**changes)
+        make("tcg", ("before", "after"), **changes)
 
 
 def test_a_duration_is_refused_where_everything_is_counted() -> None:
@@ -209,8 +210,8 @@ def test_histories_differ_by_seed_and_repeat_by_seed() -> None:
 
 
 def test_instruction_counting_drops_the_rounds_that_pay_for_a_programs_start() -> None:
-    """Unless the profile says how many; where time is measured the letter's few stay."""
-    def warmups(accel: str) -> set[int]:
+    """Unless the profile says how many; where time is measured the workload's few stay."""
+    def warmups(accel: str) -> set[Scalar]:
         return {c.params["warmup"] for c in make(accel, workloads=["multi-fault"]).cells}
 
     assert warmups("icount") == {MultiFault.icount_params["warmup"]}

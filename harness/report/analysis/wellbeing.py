@@ -24,7 +24,7 @@ MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
-class Survival:
+class RunHealth:
     """What is known of the measured kernels' stability."""
 
     boots: int
@@ -45,7 +45,7 @@ class Survival:
         return bool(self.suites)
 
 
-def survival(data: RunData) -> Survival:
+def health(data: RunData) -> RunHealth:
     """The health of the kernels that were measured."""
     builds = {kernel.key for run in data.runs for kernel in run.run.kernels.values()}
     records = [record for run in data.runs for record in run.last_records().values()]
@@ -64,13 +64,13 @@ def survival(data: RunData) -> Survival:
         text, bad, fallen = _suite(suite, mine)
         suites.append(text)
         worse, troubled = worse + bad, troubled + fallen
-    return Survival(
+    return RunHealth(
         len(records), sum(record.status == "crashed" for record in records), tuple(suites),
         tuple(others), worse, troubled,
     )
 
 
-def sentence(found: Survival) -> str:
+def sentence(found: RunHealth) -> str:
     """The health in one sentence, without a full stop's worth of detail missing."""
     if not found.boots:
         first = "no boot was recorded"
