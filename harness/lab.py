@@ -306,7 +306,7 @@ class Lab:
         """Whether guests run under KVM here, by what is known, or else by a kernel of ours."""
         from harness.machine import accel, qemu  # noqa: PLC0415
 
-        kernels = sorted(self.workspace.dir("builds").glob("*/bzImage"))
+        kernels = sorted(self.workspace.root.glob("builds/*/bzImage"))
         if not accel.kvm_can_be_tried():
             return False
         if not kernels and not may_build:
@@ -375,6 +375,22 @@ class Lab:
         )
         lab = self.on_base(plan.base or None)
         return conduct(lab, plan, directory or self.run_directory(plan.suite))
+
+    def reserve(self, directory: Path | None) -> None:
+        """That a run can be written: to a directory, or below the project's results.
+
+        Asked before anything costs time. Raises :class:`UserError`.
+        """
+        place = directory or self.project.results
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"cannot write the run to {place}: {error.strerror}",
+                hint="choose another place with --out DIR",
+            ) from error
 
     def run_directory(self, name: str) -> Path:
         """A directory for a new run, below the project's results; not made yet."""

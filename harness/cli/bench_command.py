@@ -115,10 +115,11 @@ def bench(
         _only_with_resume(context)
         plan = lab.recorded_plan(resume)
     else:
+        if not dry_run:
+            lab.reserve(out)
         plan = lab.plan(
             profile, variants=variants, accel=accel, smp=smp, memory=memory, append=append or "",
-            try_kvm=not dry_run,
-            overrides=Overrides(
+            try_kvm=not dry_run, overrides=Overrides(
                 threads=threads, boots=boots, repeat=repeat, seconds=duration, rounds=rounds,
                 control=control, workloads=workload,
             ),
