@@ -1,0 +1,968 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A TCG plugin that says where the kernel's instructions went.
+ *
+ * Every instruction of the kernel that is translated gets a counter in each
+ * vCPU, bumped inline by the translated code: no callback, no measurable cost.
+ * The guest marks windows by instructions that do nothing (see mark.h). At the
+ * end of a window the counters that moved are written out. User space is one
+ * counter a vCPU.
+ *
+ * In some windows ("followed" ones) call paths are kept as well: a call notes
+ * its caller, the entry of a function pushes, a return pops. That is a
+ * callback for each, so only some windows are followed. Threads change stacks
+ * in __switch_to_asm, whose arguments name them. Exceptions, interrupts and
+ * system calls begin a path of their own and iret or sysret ends it.
+ *
+ * With -icount the guest sees nothing of this: time is instructions.
+ *
+ * Arguments: out=FILE, entries=FILE (struct entry, ascending), follow=N (windows
+ * of a series that are followed; default 1), memory=0|1 (count accesses).
+ * The format of the output is at the records below.
+ */
+#include "api.h"
+#include "x86.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+EXPORT int qemu_plugin_version = API_VERSION;
+
+#define KERNEL_START	0xffff800000000000ULL
+#define MAX_SLOTS	(1u << 20)	/* counters of a vCPU; 0 takes what finds no room */
+#define MAX_VCPUS	64
+#define MAX_DEPTH	192
+#define MAX_NODES	(1u << 20)
+#define MAX_IDS		(1u << 12)
+#define NO_FUNCTION	0xffffffu
+
+/* What entries= holds: where functions begin. A number below is an index into it. */
+enum kind { FUNCTION, SYSCALL, EXCEPTION, INTERRUPT, START, SWITCH };
+struct entry {
+	uint64_t address;
+	uint32_t kind;
+	uint32_t zero;
+};
+
+static struct entry *entries;
+static size_t nr_entries;
+
+/*
+ * The output: a header, then records. All numbers are little-endian; each
+ * record is a multiple of 8 bytes and says how long it is.
+ */
+struct header {
+	char magic[8];
+	uint32_t vcpus, memory;
+};
+
+struct record {
+	uint32_t tag, zero;
+	uint64_t bytes;			/* that follow */
+};
+
+#define TAG_SITES	0x45544953u	/* "SITE": struct site, those since the last */
+#define TAG_NODES	0x45444f4eu	/* "NODE": struct node_record, likewise */
+#define TAG_WINDOW	0x4b4e4957u	/* "WIND" */
+
+/* An instruction: where, what, and the counters that are its. */
+struct site {
+	uint64_t pc;
+	uint32_t class, size;
+	uint32_t executed, operations;	/* 0: has none */
+	uint32_t loads, stores;
+};
+
+/* A function in a call path; ids count from 1 in order of appearance. */
+struct node_record {
+	uint32_t parent, function, kind, zero;
+};
+
+#define WINDOW_FOLLOWED	1u
+#define WINDOW_TORN	2u		/* another began before it was ended */
+struct window_record {
+	uint32_t id, series, nth, flags;
+	uint64_t counts, nodes;
+	/* uint64_t user[vcpus]; struct count[counts]; struct visit[nodes] */
+};
+
+struct count {
+	uint32_t slot, vcpu;
+	uint64_t value;
+};
+
+struct visit {
+	uint32_t node, zero;
+	uint64_t calls, self;
+};
+
+static struct {
+	const char *path;
+	int fd;
+	unsigned int follow;
+	bool memory;
+	int version;
+} config = { .fd = -1, .follow = 1, .memory = true };
+
+static unsigned int nr_vcpus;
+
+static void complain(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	int n;
+
+	n = snprintf(text, sizeof(text), "profile plugin: ");
+	va_start(ap, fmt);
+	n += vsnprintf(text + n, sizeof(text) - n, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s\n", text);
+}
+
+/* Counters. */
+
+static struct qemu_plugin_scoreboard *counters;	/* uint64_t[MAX_SLOTS] */
+static struct qemu_plugin_scoreboard *states;	/* struct state */
+
+/* What translated code writes without asking us. */
+struct state {
+	uint64_t user;		/* instructions outside the kernel */
+	uint64_t total;		/* of the kernel; ahead by what is left of the block */
+	uint64_t pending;	/* function that has just called, plus 1 */
+	uint64_t follow;	/* paths are wanted now */
+	uint64_t repeating;	/* string instruction in progress, by its counter */
+};
+
+/*
+ * Under translation threads of their own, several vCPUs translate at once. A
+ * followed window's paths are shared as well. (With -icount there is one.)
+ */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct site sites[MAX_SLOTS];
+static uint32_t nr_sites, written_sites;
+static uint32_t nr_slots = 1;
+static uint32_t *site_index;		/* hash: 1 + index into sites */
+#define SITE_BUCKETS	(4u * MAX_SLOTS)
+
+/* Where string instructions end, so that their last round is noticed. */
+#define REP_ENDS	4096u
+static uint64_t rep_ends[REP_ENDS];
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 31;
+	x *= 0x9e3779b97f4a7c15ULL;
+	return x ^ x >> 29;
+}
+
+static qemu_plugin_u64 counter(uint32_t slot)
+{
+	return (qemu_plugin_u64){ counters, slot * sizeof(uint64_t) };
+}
+
+#define STATE(member) \
+	((qemu_plugin_u64){ states, offsetof(struct state, member) })
+
+static uint32_t new_slot(void)
+{
+	return nr_slots < MAX_SLOTS ? nr_slots++ : 0;
+}
+
+/* By class too: text that is patched at run time is another instruction. */
+static struct site *find_site(uint64_t pc, uint32_t class, uint32_t size)
+{
+	uint32_t at = mix(pc ^ (uint64_t)class << 40) % SITE_BUCKETS;
+	static struct site overflow;
+	struct site *site;
+
+	while (site_index[at]) {
+		site = &sites[site_index[at] - 1];
+		if (site->pc == pc && site->class == class && site->size == size)
+			return site;
+		at = (at + 1) % SITE_BUCKETS;
+	}
+	if (nr_slots + 4 > MAX_SLOTS)
+		return &overflow;
+	site = &sites[nr_sites++];
+	site_index[at] = nr_sites;
+	*site = (struct site){ .pc = pc, .class = class, .size = size,
+			       .executed = new_slot() };
+	if (class & X86_REP)
+		site->operations = new_slot();
+	return site;
+}
+
+static bool is_rep_end(uint64_t pc)
+{
+	uint32_t at = mix(pc) % REP_ENDS;
+
+	while (rep_ends[at]) {
+		if (rep_ends[at] == pc)
+			return true;
+		at = (at + 1) % REP_ENDS;
+	}
+	return false;
+}
+
+static void add_rep_end(uint64_t pc)
+{
+	uint32_t at = mix(pc) % REP_ENDS, tries = 0;
+
+	while (rep_ends[at] && rep_ends[at] != pc && ++tries < REP_ENDS / 2)
+		at = (at + 1) % REP_ENDS;
+	if (tries < REP_ENDS / 2)
+		rep_ends[at] = pc;
+}
+
+/* The function that an address lies in. */
+static uint32_t function_at(uint64_t pc)
+{
+	size_t low = 0, high = nr_entries, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (entries[middle].address <= pc)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? low - 1 : NO_FUNCTION;
+}
+
+/* Call paths. */
+
+struct node {
+	uint32_t parent, function, kind;
+	uint64_t calls, self;
+};
+
+static struct node nodes[MAX_NODES];	/* 0 is the root */
+static uint32_t nr_nodes = 1, written_nodes = 1;
+static uint32_t *node_index;		/* hash: the node */
+#define NODE_BUCKETS	(4u * MAX_NODES)
+
+/*
+ * `entry` is not 0 where the kernel was entered: the node of the entry, which
+ * stays although the code jumps on from function to function.
+ */
+struct frame {
+	uint32_t node, entry;
+};
+
+struct stack {
+	uint64_t task;
+	uint32_t depth;
+	struct frame frames[MAX_DEPTH];
+	struct stack *next;
+};
+
+static struct vcpu {
+	struct stack *stack;
+	uint64_t last;			/* state.total when time was charged last */
+	uint64_t user;			/* state.user when the kernel was entered last */
+	struct qemu_plugin_register *rdi, *rsi;
+	GByteArray *buffer;
+} vcpus[MAX_VCPUS];
+
+#define STACK_BUCKETS	1024u
+static struct stack *stacks[STACK_BUCKETS];
+
+/* What a callback is told, packed into its pointer: function, kind, what is left of the block. */
+static void *pack(uint32_t function, uint32_t kind, uint32_t rest)
+{
+	return (void *)((uintptr_t)function << 32 | kind << 16 | rest);
+}
+
+static uint32_t packed_function(void *data)
+{
+	return (uintptr_t)data >> 32;
+}
+
+static uint32_t packed_kind(void *data)
+{
+	return (uintptr_t)data >> 16 & 0xffff;
+}
+
+static uint32_t packed_rest(void *data)
+{
+	return (uintptr_t)data & 0xffff;
+}
+
+static uint32_t child(uint32_t parent, uint32_t function, uint32_t kind)
+{
+	uint32_t at = mix((uint64_t)parent << 32 | function) % NODE_BUCKETS, found;
+
+	while ((found = node_index[at])) {
+		if (nodes[found].parent == parent && nodes[found].function == function)
+			return found;
+		at = (at + 1) % NODE_BUCKETS;
+	}
+	if (nr_nodes == MAX_NODES)
+		return parent;
+	found = nr_nodes++;
+	node_index[at] = found;
+	nodes[found] = (struct node){ parent, function, kind, 0, 0 };
+	return found;
+}
+
+static struct stack *stack_of(uint64_t task)
+{
+	struct stack **at = &stacks[mix(task) % STACK_BUCKETS];
+
+	for (; *at; at = &(*at)->next)
+		if ((*at)->task == task)
+			return *at;
+	*at = calloc(1, sizeof(**at));
+	if (!*at)
+		abort();
+	(*at)->task = task;
+	return *at;
+}
+
+static struct stack *current_stack(unsigned int vcpu)
+{
+	/* Until it first switches, what it runs has no name. */
+	if (!vcpus[vcpu].stack)
+		vcpus[vcpu].stack = stack_of(vcpu + 1);
+	return vcpus[vcpu].stack;
+}
+
+static struct state *state_of(unsigned int vcpu)
+{
+	return qemu_plugin_scoreboard_find(states, vcpu);
+}
+
+static uint32_t top(const struct stack *s)
+{
+	return s->depth ? s->frames[(s->depth < MAX_DEPTH ? s->depth : MAX_DEPTH) - 1].node : 0;
+}
+
+static void push(struct stack *s, uint32_t node, uint32_t entry)
+{
+	if (s->depth < MAX_DEPTH)
+		s->frames[s->depth] = (struct frame){ node, entry };
+	s->depth++;
+	nodes[node].calls++;
+}
+
+/* Charge what ran since the last charge to the innermost function. */
+static void charge(unsigned int vcpu, struct state *state, struct stack *s, uint32_t rest)
+{
+	uint64_t now = state->total - rest;
+
+	nodes[top(s)].self += now - vcpus[vcpu].last;
+	vcpus[vcpu].last = now;
+}
+
+/* A stack that we came to know halfway: at least its innermost function is known now. */
+static void learn(struct stack *s, uint32_t function)
+{
+	if (!s->depth) {
+		push(s, child(0, function, FUNCTION), 0);
+		nodes[top(s)].calls--;
+	}
+}
+
+static void on_entry(unsigned int vcpu, void *data)
+{
+	uint32_t function = packed_function(data), kind = packed_kind(data);
+	struct state *state = state_of(vcpu);
+	struct stack *s;
+	struct frame *f;
+	uint32_t node;
+
+	pthread_mutex_lock(&lock);
+	s = current_stack(vcpu);
+	if (kind == FUNCTION && state->pending)
+		learn(s, state->pending - 1);
+	charge(vcpu, state, s, packed_rest(data));
+	if (kind != FUNCTION) {
+		/* From user space, or a thread that is new: whatever was there is over. */
+		if (kind == START || state->user != vcpus[vcpu].user)
+			s->depth = 0;
+		vcpus[vcpu].user = state->user;
+		node = child(top(s), function, kind);
+		push(s, node, node);
+	} else if (state->pending || !s->depth) {
+		push(s, child(top(s), function, FUNCTION), 0);
+	} else if (s->depth <= MAX_DEPTH) {
+		/* Jumped to: it returns where the one before would have. */
+		f = &s->frames[s->depth - 1];
+		f->node = child(f->entry ? f->entry : nodes[f->node].parent, function, FUNCTION);
+		nodes[f->node].calls++;
+	}
+	state->pending = 0;
+	pthread_mutex_unlock(&lock);
+}
+
+static void on_return(unsigned int vcpu, void *data)
+{
+	struct state *state = state_of(vcpu);
+	struct stack *s;
+
+	pthread_mutex_lock(&lock);
+	s = current_stack(vcpu);
+	learn(s, packed_function(data));
+	charge(vcpu, state, s, packed_rest(data));
+	if (state->pending)
+		state->pending = 0;	/* of a call within a function: nothing was pushed */
+	else if (s->depth > MAX_DEPTH || !s->frames[s->depth - 1].entry)
+		s->depth--;
+	pthread_mutex_unlock(&lock);
+}
+
+static void on_iret(unsigned int vcpu, void *data)
+{
+	struct state *state = state_of(vcpu);
+	struct stack *s;
+
+	pthread_mutex_lock(&lock);
+	s = current_stack(vcpu);
+	learn(s, packed_function(data));
+	charge(vcpu, state, s, packed_rest(data));
+	while (s->depth) {
+		s->depth--;
+		if (s->depth < MAX_DEPTH && s->frames[s->depth].entry)
+			break;
+	}
+	state->pending = 0;
+	pthread_mutex_unlock(&lock);
+}
+
+static uint64_t read_register(unsigned int vcpu, struct qemu_plugin_register *which)
+{
+	GByteArray *buffer = vcpus[vcpu].buffer;
+	uint64_t value = 0;
+
+	if (!which)
+		return 0;
+	g_byte_array_set_size(buffer, 0);
+	qemu_plugin_read_register(which, buffer);
+	if (buffer->len >= sizeof(value))
+		memcpy(&value, buffer->data, sizeof(value));
+	return value;
+}
+
+/* At the first instruction of __switch_to_asm(prev, next), followed or not. */
+static void on_switch(unsigned int vcpu, void *data)
+{
+	struct state *state = state_of(vcpu);
+	uint64_t prev, next;
+	struct stack *s;
+
+	(void)data;
+	prev = read_register(vcpu, vcpus[vcpu].rdi);
+	next = read_register(vcpu, vcpus[vcpu].rsi);
+	if (!next)
+		return;
+	pthread_mutex_lock(&lock);
+	s = current_stack(vcpu);
+	if (state->follow) {
+		charge(vcpu, state, s, 0);
+		if (prev && s->task != prev) {
+			struct stack *named = stack_of(prev);
+
+			named->depth = s->depth;
+			memcpy(named->frames, s->frames, sizeof(s->frames));
+		}
+	}
+	vcpus[vcpu].stack = stack_of(next);
+	pthread_mutex_unlock(&lock);
+}
+
+static void on_vcpu(qemu_plugin_id_t id, unsigned int vcpu)
+{
+	GArray *registers;
+	unsigned int i;
+
+	(void)id;
+	if (vcpu >= MAX_VCPUS || !qemu_plugin_get_registers)
+		return;
+	vcpus[vcpu].buffer = g_byte_array_new();
+	registers = qemu_plugin_get_registers();
+	for (i = 0; registers && i < registers->len; i++) {
+		qemu_plugin_reg_descriptor *r = (qemu_plugin_reg_descriptor *)registers->data + i;
+
+		if (!strcmp(r->name, "rdi"))
+			vcpus[vcpu].rdi = r->handle;
+		else if (!strcmp(r->name, "rsi"))
+			vcpus[vcpu].rsi = r->handle;
+	}
+}
+
+/* Windows. */
+
+static struct {
+	bool open;
+	uint32_t id, series;
+	uint32_t nth[MAX_IDS];		/* windows of each number in this series */
+	bool followed;
+	uint64_t *base[MAX_VCPUS];
+	uint32_t base_slots;
+	uint64_t user[MAX_VCPUS];
+} window;
+
+static char *buffer;
+static size_t buffered, buffer_size;
+
+static void *reserve(size_t bytes)
+{
+	void *at;
+
+	if (buffered + bytes > buffer_size) {
+		buffer_size = 2 * (buffered + bytes);
+		buffer = realloc(buffer, buffer_size);
+		if (!buffer)
+			abort();
+	}
+	at = buffer + buffered;
+	buffered += bytes;
+	return at;
+}
+
+static void put(const void *data, size_t bytes)
+{
+	memcpy(reserve(bytes), data, bytes);
+}
+
+static void put_record(uint32_t tag, uint64_t bytes)
+{
+	struct record r = { .tag = tag, .bytes = bytes };
+
+	put(&r, sizeof(r));
+}
+
+static void flush(void)
+{
+	size_t at = 0;
+	ssize_t n;
+
+	while (at < buffered) {
+		n = write(config.fd, buffer + at, buffered - at);
+		if (n < 0 && errno != EINTR) {
+			complain("%s: %s", config.path, strerror(errno));
+			break;
+		}
+		at += n > 0 ? n : 0;
+	}
+	buffered = 0;
+}
+
+static void put_news(void)
+{
+	uint32_t i;
+
+	if (nr_sites > written_sites) {
+		put_record(TAG_SITES, (nr_sites - written_sites) * sizeof(struct site));
+		put(sites + written_sites, (nr_sites - written_sites) * sizeof(struct site));
+		written_sites = nr_sites;
+	}
+	if (nr_nodes > written_nodes) {
+		put_record(TAG_NODES, (nr_nodes - written_nodes) * sizeof(struct node_record));
+		for (i = written_nodes; i < nr_nodes; i++) {
+			struct node_record r = { nodes[i].parent, nodes[i].function,
+						 nodes[i].kind, 0 };
+
+			put(&r, sizeof(r));
+		}
+		written_nodes = nr_nodes;
+	}
+}
+
+static void follow(bool on)
+{
+	unsigned int i;
+	uint32_t b;
+
+	for (i = 0; i < nr_vcpus; i++) {
+		struct state *state = state_of(i);
+		struct stack *s;
+
+		if (on && !state->follow) {
+			vcpus[i].last = state->total;
+			state->pending = 0;
+		}
+		state->follow = on;
+		if (!on)
+			for (b = 0; b < STACK_BUCKETS; b++)
+				for (s = stacks[b]; s; s = s->next)
+					s->depth = 0;
+	}
+}
+
+static void begin_window(unsigned int vcpu, uint32_t id)
+{
+	unsigned int i;
+	uint32_t n;
+
+	window.id = id;
+	window.open = true;
+	/* The first ones, and with them what lies in between. */
+	window.followed = window.nth[id] < config.follow;
+	follow(window.followed);
+	if (window.followed)
+		current_stack(vcpu)->depth = 0;	/* a marker stands in user space */
+	for (n = 0; n < nr_nodes; n++)
+		nodes[n].calls = nodes[n].self = 0;
+	window.base_slots = nr_slots;
+	for (i = 0; i < nr_vcpus; i++) {
+		struct state *state = state_of(i);
+
+		memcpy(window.base[i], qemu_plugin_scoreboard_find(counters, i),
+		       nr_slots * sizeof(uint64_t));
+		window.user[i] = state->user;
+		vcpus[i].last = state->total;
+	}
+}
+
+/* What other vCPUs run right now is charged as far as it is known. */
+static void charge_all(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_vcpus; i++)
+		charge(i, state_of(i), current_stack(i), 0);
+}
+
+static void end_window(bool torn)
+{
+	struct window_record w = { window.id, window.series, window.nth[window.id], 0, 0, 0 };
+	size_t at_record, at_window, start;
+	struct record *r;
+	unsigned int i;
+	uint32_t n;
+
+	window.open = false;
+	w.flags = (window.followed ? WINDOW_FOLLOWED : 0) | (torn ? WINDOW_TORN : 0);
+	if (window.followed)
+		charge_all();
+	put_news();
+	at_record = buffered;
+	put_record(TAG_WINDOW, 0);
+	start = at_window = buffered;
+	put(&w, sizeof(w));
+	for (i = 0; i < nr_vcpus; i++) {
+		uint64_t user = state_of(i)->user - window.user[i];
+
+		put(&user, sizeof(user));
+	}
+	for (i = 0; i < nr_vcpus; i++) {
+		const uint64_t *now = qemu_plugin_scoreboard_find(counters, i);
+
+		for (n = 0; n < nr_slots; n++) {
+			uint64_t value = now[n] - (n < window.base_slots ? window.base[i][n] : 0);
+			struct count c = { n, i, value };
+
+			if (value) {
+				put(&c, sizeof(c));
+				w.counts++;
+			}
+		}
+	}
+	for (n = 0; window.followed && n < nr_nodes; n++) {
+		struct visit v = { n, 0, nodes[n].calls, nodes[n].self };
+
+		if (v.calls || v.self) {
+			put(&v, sizeof(v));
+			w.nodes++;
+		}
+	}
+	memcpy(buffer + at_window, &w, sizeof(w));
+	r = (struct record *)(buffer + at_record);
+	r->bytes = buffered - start;
+	flush();
+	window.nth[window.id]++;
+}
+
+static void on_marker(unsigned int vcpu, void *data)
+{
+	uint32_t mark = (uintptr_t)data >> 12, id = (uintptr_t)data & 0xfff;
+
+	if (vcpu >= nr_vcpus)
+		return;
+	pthread_mutex_lock(&lock);
+	if (window.open && mark != MARK_END)
+		end_window(true);
+	switch (mark) {
+	case MARK_SERIES:
+		window.series++;
+		memset(window.nth, 0, sizeof(window.nth));
+		break;
+	case MARK_WARM:
+		if (config.follow) {
+			follow(true);
+			current_stack(vcpu)->depth = 0;
+		}
+		break;
+	case MARK_BEGIN:
+		begin_window(vcpu, id);
+		break;
+	case MARK_END:
+		if (window.open)
+			end_window(false);
+		break;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* Translation. */
+
+static void bump(struct qemu_plugin_insn *insn, qemu_plugin_u64 what)
+{
+	qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(
+		insn, QEMU_PLUGIN_INLINE_ADD_U64, what, 1);
+}
+
+static void store(struct qemu_plugin_insn *insn, qemu_plugin_u64 where, uint64_t value)
+{
+	qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(
+		insn, QEMU_PLUGIN_INLINE_STORE_U64, where, value);
+}
+
+static void when_following(struct qemu_plugin_insn *insn, qemu_plugin_vcpu_udata_cb_t cb,
+			   void *data)
+{
+	qemu_plugin_register_vcpu_insn_exec_cond_cb(
+		insn, cb, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_COND_NE, STATE(follow), 0, data);
+}
+
+static size_t bytes_of(struct qemu_plugin_insn *insn, uint8_t *code, size_t room)
+{
+	const void *(*old)(const struct qemu_plugin_insn *insn);
+	size_t size = qemu_plugin_insn_size(insn);
+
+	size = size < room ? size : room;
+	if (config.version >= 3)
+		return qemu_plugin_insn_data(insn, code, size);
+	memcpy(&old, &(void *){ (void *)qemu_plugin_insn_data }, sizeof(old));
+	memcpy(code, old(insn), size);
+	return size;
+}
+
+static void translate_user(struct qemu_plugin_insn *insn)
+{
+	uint8_t code[16];
+	uint16_t mark;
+
+	bump(insn, STATE(user));
+	if (qemu_plugin_insn_size(insn) != 7)
+		return;
+	mark = x86_marker(code, bytes_of(insn, code, sizeof(code)));
+	if (mark)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker, QEMU_PLUGIN_CB_NO_REGS,
+						       (void *)(uintptr_t)mark);
+}
+
+/* A string instruction comes back once per element; the first time is told from the others. */
+static void on_rep(unsigned int vcpu, void *data)
+{
+	uint64_t *own = qemu_plugin_scoreboard_find(counters, vcpu);
+	uintptr_t operations = (uintptr_t)data;
+
+	own[operations]++;
+	state_of(vcpu)->repeating = operations;
+}
+
+static void translate_rep(struct qemu_plugin_insn *insn, const struct site *site, size_t nth)
+{
+	if (nth) {	/* a block that begins before it: it is entered, not repeated */
+		bump(insn, counter(site->operations));
+		store(insn, STATE(repeating), site->operations);
+		return;
+	}
+	qemu_plugin_register_vcpu_insn_exec_cond_cb(
+		insn, on_rep, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_COND_NE,
+		STATE(repeating), site->operations, (void *)(uintptr_t)site->operations);
+}
+
+static void translate_kernel(struct qemu_plugin_insn *insn, uint64_t pc, size_t nth, size_t left,
+			     bool paths)
+{
+	uint32_t class, function;
+	struct site *site, copy;
+	uint8_t code[16];
+	size_t size;
+	bool after_rep;
+
+	size = bytes_of(insn, code, sizeof(code));
+	class = x86_class(code, size);
+	pthread_mutex_lock(&lock);
+	site = find_site(pc, class, size);
+	if (config.memory && !site->loads && site->executed) {
+		site->loads = new_slot();
+		site->stores = new_slot();
+	}
+	copy = *site;
+	if (class & X86_REP)
+		add_rep_end(pc + size);
+	after_rep = is_rep_end(pc);
+	pthread_mutex_unlock(&lock);
+
+	function = function_at(pc);
+	if (paths && function != NO_FUNCTION && entries[function].address == pc) {
+		uint32_t kind = entries[function].kind;
+
+		when_following(insn, on_entry,
+			       pack(function, kind == SWITCH ? FUNCTION : kind, left));
+		if (kind == SWITCH)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_switch,
+							       QEMU_PLUGIN_CB_R_REGS, NULL);
+	}
+	bump(insn, counter(copy.executed));
+	if (after_rep)
+		store(insn, STATE(repeating), 0);
+	if (copy.loads)
+		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
+			insn, QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
+			counter(copy.loads), 1);
+	if (copy.stores)
+		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
+			insn, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64,
+			counter(copy.stores), 1);
+	if (!paths)
+		return;
+	if (copy.operations)
+		translate_rep(insn, &copy, nth);
+	if (class & X86_CALL)
+		store(insn, STATE(pending), (uint64_t)function + 1);
+	else if (class & X86_RET)
+		when_following(insn, on_return, pack(function, 0, left - 1));
+	else if (class & X86_IRET)
+		when_following(insn, on_iret, pack(function, 0, left - 1));
+}
+
+static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+	size_t n = qemu_plugin_tb_n_insns(tb), i;
+	bool paths = qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL;
+	struct qemu_plugin_insn *insn;
+	uint64_t pc;
+
+	(void)id;
+	for (i = 0; i < n; i++) {
+		insn = qemu_plugin_tb_get_insn(tb, i);
+		pc = qemu_plugin_insn_vaddr(insn);
+		if (!i && pc >= KERNEL_START && config.follow)
+			qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
+				tb, QEMU_PLUGIN_INLINE_ADD_U64, STATE(total), n);
+		if (pc >= KERNEL_START)
+			translate_kernel(insn, pc, i, n - i, paths);
+		else
+			translate_user(insn);
+	}
+}
+
+static void on_end(qemu_plugin_id_t id, void *data)
+{
+	(void)id;
+	(void)data;
+	pthread_mutex_lock(&lock);
+	if (window.open)
+		end_window(true);
+	if (nr_slots + 4 > MAX_SLOTS)
+		complain("more instructions than counters; the rest went into counter 0");
+	pthread_mutex_unlock(&lock);
+}
+
+/* Setting up. */
+
+static bool read_entries(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) || st.st_size % sizeof(*entries)) {
+		complain("%s: %s", path, fd < 0 ? strerror(errno) : "not a table of entries");
+		return false;
+	}
+	entries = malloc(st.st_size);
+	if (!entries || read(fd, entries, st.st_size) != st.st_size) {
+		complain("%s: cannot be read", path);
+		return false;
+	}
+	close(fd);
+	nr_entries = st.st_size / sizeof(*entries);
+	return true;
+}
+
+static bool read_argument(const char *text)
+{
+	const char *value = strchr(text, '=');
+
+	if (!value++)
+		return false;
+	if (!strncmp(text, "out=", 4))
+		config.path = value;
+	else if (!strncmp(text, "entries=", 8))
+		return read_entries(value);
+	else if (!strncmp(text, "follow=", 7))
+		config.follow = strtoul(value, NULL, 10);
+	else if (!strncmp(text, "memory=", 7))
+		config.memory = *value == '1';
+	else
+		return false;
+	return true;
+}
+
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+{
+	struct header header = { "HPROFIL1", 0, 0 };
+	unsigned int i;
+
+	if (strcmp(info->target_name, "x86_64") || !info->system_emulation) {
+		complain("only whole x86_64 machines can be profiled, not %s", info->target_name);
+		return 1;
+	}
+	if (!qemu_plugin_scoreboard_new || !qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu) {
+		complain("this QEMU's plugin interface (version %d) has no counters of each vCPU; QEMU 9.0 has",
+			 info->version.cur);
+		return 1;
+	}
+	config.version = info->version.cur;
+	for (i = 0; i < (unsigned int)argc; i++) {
+		if (!read_argument(argv[i])) {
+			complain("cannot use the argument '%s'", argv[i]);
+			return 1;
+		}
+	}
+	nr_vcpus = info->system.smp_vcpus;
+	if (!config.path || nr_vcpus > MAX_VCPUS) {
+		complain(config.path ? "more than 64 vCPUs" : "out=FILE is missing");
+		return 1;
+	}
+	config.fd = open(config.path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+	if (config.fd < 0) {
+		complain("%s: %s", config.path, strerror(errno));
+		return 1;
+	}
+	if (!qemu_plugin_register_vcpu_insn_exec_cond_cb || !nr_entries)
+		config.follow = 0;
+	counters = qemu_plugin_scoreboard_new(MAX_SLOTS * sizeof(uint64_t));
+	states = qemu_plugin_scoreboard_new(sizeof(struct state));
+	site_index = calloc(SITE_BUCKETS, sizeof(*site_index));
+	node_index = calloc(NODE_BUCKETS, sizeof(*node_index));
+	for (i = 0; i < nr_vcpus; i++) {
+		window.base[i] = calloc(MAX_SLOTS, sizeof(uint64_t));
+		if (!window.base[i])
+			return 1;
+	}
+	if (!site_index || !node_index)
+		return 1;
+	header.vcpus = nr_vcpus;
+	header.memory = config.memory;
+	put(&header, sizeof(header));
+	flush();
+	qemu_plugin_register_vcpu_init_cb(id, on_vcpu);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+	qemu_plugin_register_atexit_cb(id, on_end, NULL);
+	return 0;
+}
