@@ -2,8 +2,9 @@
 /*
  * A TCG plugin that says where the kernel's instructions went.
  *
- * Every instruction of the kernel that is translated gets a counter in each
- * vCPU, bumped inline by the translated code: no callback, no measurable cost.
+ * The translated code bumps counters inline, in each vCPU its own: no callback.
+ * Instructions that are always executed together (a straight line up to one
+ * that touches memory, and so can fault) share a counter.
  * The guest marks windows by instructions that do nothing (see mark.h). At the
  * end of a window the counters that moved are written out. User space is one
  * counter a vCPU.
@@ -36,7 +37,7 @@
 EXPORT int qemu_plugin_version = API_VERSION;
 
 #define KERNEL_START	0xffff800000000000ULL
-#define MAX_SLOTS	(1u << 20)	/* counters of a vCPU; 0 takes what finds no room */
+#define MAX_SLOTS	(1u << 19)	/* counters of a vCPU; 0 takes what finds no room */
 #define MAX_VCPUS	64
 #define MAX_DEPTH	192
 #define MAX_NODES	(1u << 20)
@@ -70,9 +71,12 @@ struct record {
 
 #define TAG_SITES	0x45544953u	/* "SITE": struct site, those since the last */
 #define TAG_NODES	0x45444f4eu	/* "NODE": struct node_record, likewise */
-#define TAG_WINDOW	0x4b4e4957u	/* "WIND" */
+#define TAG_WINDOW	0x444e4957u	/* "WIND" */
 
-/* An instruction: where, what, and the counters that are its. */
+/*
+ * An instruction: where, what, and its counters. It has several sites when it
+ * is translated in several lines; it was executed as often as their sum says.
+ */
 struct site {
 	uint64_t pc;
 	uint32_t class, size;
@@ -137,7 +141,7 @@ struct state {
 	uint64_t total;		/* of the kernel; ahead by what is left of the block */
 	uint64_t pending;	/* function that has just called, plus 1 */
 	uint64_t follow;	/* paths are wanted now */
-	uint64_t repeating;	/* string instruction in progress, by its counter */
+	uint64_t repeating;	/* address of the string instruction in progress */
 };
 
 /*
@@ -146,11 +150,15 @@ struct state {
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static struct site sites[MAX_SLOTS];
+#define MAX_SITES	(2u * MAX_SLOTS)
+static struct site sites[MAX_SITES];
 static uint32_t nr_sites, written_sites;
 static uint32_t nr_slots = 1;
-static uint32_t *site_index;		/* hash: 1 + index into sites */
-#define SITE_BUCKETS	(4u * MAX_SLOTS)
+#define SITE_BUCKETS	(2u * MAX_SLOTS)
+static struct {
+	uint64_t key;
+	uint32_t site;
+} *line_index;				/* hash */
 
 /* Where string instructions end, so that their last round is noticed. */
 #define REP_ENDS	4096u
@@ -176,28 +184,60 @@ static uint32_t new_slot(void)
 	return nr_slots < MAX_SLOTS ? nr_slots++ : 0;
 }
 
-/* By class too: text that is patched at run time is another instruction. */
-static struct site *find_site(uint64_t pc, uint32_t class, uint32_t size)
-{
-	uint32_t at = mix(pc ^ (uint64_t)class << 40) % SITE_BUCKETS;
-	static struct site overflow;
-	struct site *site;
+/* A straight line of instructions, of which only the last may touch memory. */
+#define MAX_LINE	24u
+struct line {
+	uint64_t pc;
+	uint32_t n;
+	struct {
+		uint32_t class, size;
+	} insn[MAX_LINE];
+};
 
-	while (site_index[at]) {
-		site = &sites[site_index[at] - 1];
-		if (site->pc == pc && site->class == class && site->size == size)
-			return site;
+static uint64_t line_key(const struct line *line)
+{
+	uint64_t key = mix(line->pc);
+	uint32_t i;
+
+	/* By class too: text that is patched at run time is another instruction. */
+	for (i = 0; i < line->n; i++)
+		key = mix(key ^ line->insn[i].class) + line->insn[i].size;
+	return key | 1;
+}
+
+/* Its first site; the others follow it. NULL when there is no room left. */
+static struct site *find_line(const struct line *line)
+{
+	uint64_t key = line_key(line);
+	uint32_t at = key % SITE_BUCKETS, i, slot;
+	uint64_t pc = line->pc;
+	struct site *last;
+
+	while (line_index[at].key) {
+		if (line_index[at].key == key)
+			return &sites[line_index[at].site];
 		at = (at + 1) % SITE_BUCKETS;
 	}
-	if (nr_slots + 4 > MAX_SLOTS)
-		return &overflow;
-	site = &sites[nr_sites++];
-	site_index[at] = nr_sites;
-	*site = (struct site){ .pc = pc, .class = class, .size = size,
-			       .executed = new_slot() };
-	if (class & X86_REP)
-		site->operations = new_slot();
-	return site;
+	if (nr_slots + 4 > MAX_SLOTS || nr_sites + line->n > MAX_SITES)
+		return NULL;
+	line_index[at].key = key;
+	line_index[at].site = nr_sites;
+	slot = new_slot();
+	for (i = 0; i < line->n; i++) {
+		sites[nr_sites++] = (struct site){
+			.pc = pc, .class = line->insn[i].class,
+			.size = line->insn[i].size, .executed = slot,
+		};
+		pc += line->insn[i].size;
+	}
+	last = &sites[nr_sites - 1];
+	if (last->class & X86_REP)
+		last->operations = new_slot();
+	if (config.memory) {
+		last->loads = new_slot();
+		last->stores = new_slot();
+	}
+	return &sites[line_index[at].site];
 }
 
 static bool is_rep_end(uint64_t pc)
@@ -747,15 +787,10 @@ static size_t bytes_of(struct qemu_plugin_insn *insn, uint8_t *code, size_t room
 	return size;
 }
 
-static void translate_user(struct qemu_plugin_insn *insn)
+static void note_marker(struct qemu_plugin_insn *insn, const uint8_t *code, size_t size)
 {
-	uint8_t code[16];
-	uint16_t mark;
+	uint16_t mark = x86_marker(code, size);
 
-	bump(insn, STATE(user));
-	if (qemu_plugin_insn_size(insn) != 7)
-		return;
-	mark = x86_marker(code, bytes_of(insn, code, sizeof(code)));
 	if (mark)
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker, QEMU_PLUGIN_CB_NO_REGS,
 						       (void *)(uintptr_t)mark);
@@ -765,72 +800,37 @@ static void translate_user(struct qemu_plugin_insn *insn)
 static void on_rep(unsigned int vcpu, void *data)
 {
 	uint64_t *own = qemu_plugin_scoreboard_find(counters, vcpu);
-	uintptr_t operations = (uintptr_t)data;
+	const struct site *site = data;
 
-	own[operations]++;
-	state_of(vcpu)->repeating = operations;
+	own[site->operations]++;
+	state_of(vcpu)->repeating = site->pc;
 }
 
-static void translate_rep(struct qemu_plugin_insn *insn, const struct site *site, size_t nth)
+static void translate_rep(struct qemu_plugin_insn *insn, const struct site *site, bool inside)
 {
-	if (nth) {	/* a block that begins before it: it is entered, not repeated */
+	if (inside) {	/* a block that begins before it: it is entered, not repeated */
 		bump(insn, counter(site->operations));
-		store(insn, STATE(repeating), site->operations);
+		store(insn, STATE(repeating), site->pc);
 		return;
 	}
 	qemu_plugin_register_vcpu_insn_exec_cond_cb(
 		insn, on_rep, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_COND_NE,
-		STATE(repeating), site->operations, (void *)(uintptr_t)site->operations);
+		STATE(repeating), site->pc, (void *)site);
 }
 
-static void translate_kernel(struct qemu_plugin_insn *insn, uint64_t pc, size_t nth, size_t left,
-			     bool paths)
+/* What belongs to one instruction of the kernel, before it is counted. */
+static void note_paths(struct qemu_plugin_insn *insn, uint64_t pc, uint32_t class, size_t left)
 {
-	uint32_t class, function;
-	struct site *site, copy;
-	uint8_t code[16];
-	size_t size;
-	bool after_rep;
+	uint32_t function = function_at(pc), kind;
 
-	size = bytes_of(insn, code, sizeof(code));
-	class = x86_class(code, size);
-	pthread_mutex_lock(&lock);
-	site = find_site(pc, class, size);
-	if (config.memory && !site->loads && site->executed) {
-		site->loads = new_slot();
-		site->stores = new_slot();
-	}
-	copy = *site;
-	if (class & X86_REP)
-		add_rep_end(pc + size);
-	after_rep = is_rep_end(pc);
-	pthread_mutex_unlock(&lock);
-
-	function = function_at(pc);
-	if (paths && function != NO_FUNCTION && entries[function].address == pc) {
-		uint32_t kind = entries[function].kind;
-
+	if (function != NO_FUNCTION && entries[function].address == pc) {
+		kind = entries[function].kind;
 		when_following(insn, on_entry,
 			       pack(function, kind == SWITCH ? FUNCTION : kind, left));
 		if (kind == SWITCH)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_switch,
 							       QEMU_PLUGIN_CB_R_REGS, NULL);
 	}
-	bump(insn, counter(copy.executed));
-	if (after_rep)
-		store(insn, STATE(repeating), 0);
-	if (copy.loads)
-		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
-			insn, QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
-			counter(copy.loads), 1);
-	if (copy.stores)
-		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
-			insn, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64,
-			counter(copy.stores), 1);
-	if (!paths)
-		return;
-	if (copy.operations)
-		translate_rep(insn, &copy, nth);
 	if (class & X86_CALL)
 		store(insn, STATE(pending), (uint64_t)function + 1);
 	else if (class & X86_RET)
@@ -839,24 +839,82 @@ static void translate_kernel(struct qemu_plugin_insn *insn, uint64_t pc, size_t 
 		when_following(insn, on_iret, pack(function, 0, left - 1));
 }
 
+/* Counters of a line: of its first instruction, and of the last, which may touch memory. */
+static void count_line(struct qemu_plugin_insn *first, struct qemu_plugin_insn *last,
+		       const struct line *line, bool at_start)
+{
+	bool can_store = qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL;
+	struct site head = { 0 }, tail = { 0 };
+	bool after_rep = false;
+	struct site *site;
+
+	pthread_mutex_lock(&lock);
+	site = find_line(line);
+	if (site) {
+		head = site[0];
+		tail = site[line->n - 1];
+		after_rep = is_rep_end(head.pc);
+		if (tail.class & X86_REP)
+			add_rep_end(tail.pc + tail.size);
+	}
+	pthread_mutex_unlock(&lock);
+	bump(first, counter(head.executed));
+	if (tail.loads)
+		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
+			last, QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
+			counter(tail.loads), 1);
+	if (tail.stores)
+		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
+			last, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64,
+			counter(tail.stores), 1);
+	if (!can_store)
+		return;
+	if (after_rep)
+		store(first, STATE(repeating), 0);
+	if (tail.operations)
+		translate_rep(last, &site[line->n - 1], !at_start || line->n > 1);
+}
+
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
-	size_t n = qemu_plugin_tb_n_insns(tb), i;
-	bool paths = qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL;
-	struct qemu_plugin_insn *insn;
+	size_t n = qemu_plugin_tb_n_insns(tb), i, size;
+	struct qemu_plugin_insn *insn, *first = NULL;
+	struct line line = { .n = 0 };
+	bool kernel = false, plain;
+	uint8_t code[16];
 	uint64_t pc;
 
 	(void)id;
 	for (i = 0; i < n; i++) {
 		insn = qemu_plugin_tb_get_insn(tb, i);
 		pc = qemu_plugin_insn_vaddr(insn);
-		if (!i && pc >= KERNEL_START && config.follow)
-			qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
-				tb, QEMU_PLUGIN_INLINE_ADD_U64, STATE(total), n);
-		if (pc >= KERNEL_START)
-			translate_kernel(insn, pc, i, n - i, paths);
+		size = bytes_of(insn, code, sizeof(code));
+		plain = x86_is_plain(code, size);
+		if (!i) {
+			kernel = pc >= KERNEL_START;
+			if (kernel && config.follow)
+				qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
+					tb, QEMU_PLUGIN_INLINE_ADD_U64, STATE(total), n);
+		}
+		if (!line.n) {
+			first = insn;
+			line.pc = pc;
+		}
+		line.insn[line.n].class = x86_class(code, size);
+		line.insn[line.n].size = size;
+		line.n++;
+		if (!kernel)
+			note_marker(insn, code, size);
+		else if (config.follow)
+			note_paths(insn, pc, line.insn[line.n - 1].class, n - i);
+		if (plain && line.n < MAX_LINE && i + 1 < n)
+			continue;
+		if (kernel)
+			count_line(first, insn, &line, i + 1 == line.n);
 		else
-			translate_user(insn);
+			qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(
+				first, QEMU_PLUGIN_INLINE_ADD_U64, STATE(user), line.n);
+		line.n = 0;
 	}
 }
 
@@ -948,14 +1006,14 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 		config.follow = 0;
 	counters = qemu_plugin_scoreboard_new(MAX_SLOTS * sizeof(uint64_t));
 	states = qemu_plugin_scoreboard_new(sizeof(struct state));
-	site_index = calloc(SITE_BUCKETS, sizeof(*site_index));
+	line_index = calloc(SITE_BUCKETS, sizeof(*line_index));
 	node_index = calloc(NODE_BUCKETS, sizeof(*node_index));
 	for (i = 0; i < nr_vcpus; i++) {
 		window.base[i] = calloc(MAX_SLOTS, sizeof(uint64_t));
 		if (!window.base[i])
 			return 1;
 	}
-	if (!site_index || !node_index)
+	if (!line_index || !node_index)
 		return 1;
 	header.vcpus = nr_vcpus;
 	header.memory = config.memory;

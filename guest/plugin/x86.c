@@ -6,7 +6,6 @@
  */
 #include "x86.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 struct prefixes {
@@ -125,6 +124,56 @@ uint32_t x86_class(const uint8_t *code, size_t size)
 	class = one_byte_class(at, end, &p);
 	/* Before xbegin's and other uses of f2 and f3 there is no lock. */
 	return p.lock ? class | X86_LOCKED : class;
+}
+
+static bool plain_two_byte(const uint8_t *at, const uint8_t *end)
+{
+	if (at >= end)
+		return false;
+	switch (at[0]) {
+	case 0x1f:	/* nop: its operand is not read */
+		return true;
+	case 0x40 ... 0x4f: case 0x90 ... 0x9f:
+	case 0xa3: case 0xab: case 0xb3: case 0xbb: case 0xba:
+	case 0xa4: case 0xa5: case 0xac: case 0xad: case 0xaf:
+	case 0xb6: case 0xb7: case 0xb8: case 0xbc: case 0xbd: case 0xbe: case 0xbf:
+		return at + 1 < end && at[1] >> 6 == 3;
+	case 0xc8 ... 0xcf:
+		return true;
+	}
+	return false;
+}
+
+bool x86_is_plain(const uint8_t *code, size_t size)
+{
+	const uint8_t *end = code + size;
+	struct prefixes p = { 0 };
+	const uint8_t *at = skip_prefixes(code, end, &p);
+	bool registers;
+
+	if (at >= end || p.lock)
+		return false;
+	registers = at + 1 < end && at[1] >> 6 == 3;
+	switch (at[0]) {
+	case 0x0f:
+		return plain_two_byte(at + 1, end);
+	case 0x00 ... 0x05: case 0x08 ... 0x0d: case 0x10 ... 0x15: case 0x18 ... 0x1d:
+	case 0x20 ... 0x25: case 0x28 ... 0x2d: case 0x30 ... 0x35: case 0x38 ... 0x3d:
+		return (at[0] & 7) >= 4 || registers;
+	case 0x63: case 0x69: case 0x6b: case 0x80: case 0x81: case 0x83 ... 0x8b:
+	case 0xc0: case 0xc1: case 0xc6: case 0xc7: case 0xd0 ... 0xd3:
+		return registers;
+	case 0xf6: case 0xf7:	/* test, not, neg, mul; a division can fault */
+		return registers && (at[1] >> 3 & 7) < 6;
+	case 0xfe:
+		return registers;
+	case 0xff:
+		return registers && (at[1] >> 3 & 7) < 2;
+	case 0x8d:		/* lea */
+	case 0x90 ... 0x99: case 0xa8: case 0xa9: case 0xb0 ... 0xbf:
+		return true;
+	}
+	return false;
 }
 
 uint16_t x86_marker(const uint8_t *code, size_t size)

@@ -3,6 +3,7 @@
 #ifndef PLUGIN_X86_H
 #define PLUGIN_X86_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,13 @@
 #define X86_WIDTH	16		/* shift: log2 of the bytes of a string element */
 
 uint32_t x86_class(const uint8_t *code, size_t size);
+
+/*
+ * Whether the instruction certainly neither touches memory nor leaves the
+ * straight line, so that the next one is executed as often as it is. False for
+ * what is not known.
+ */
+bool x86_is_plain(const uint8_t *code, size_t size);
 
 /*
  * A marker is `nopl disp32(%rax)`, seven bytes that do nothing, with
