@@ -36,7 +36,7 @@
 
 EXPORT int qemu_plugin_version = API_VERSION;
 
-#define KERNEL_START	0xffff800000000000ULL
+#define KERNEL_START	(1ULL << 63)	/* with four levels of page tables and with five */
 #define MAX_SLOTS	(1u << 19)	/* counters of a vCPU; 0 takes what finds no room */
 #define MAX_VCPUS	64
 #define MAX_DEPTH	192
@@ -130,19 +130,36 @@ static void complain(const char *fmt, ...)
 	fprintf(stderr, "%s\n", text);
 }
 
-/* Counters. */
+/*
+ * Counters. QEMU's are one for each vCPU ("scoreboards"), but where several
+ * vCPUs share a thread, as with -icount, QEMU 10.0 takes the vCPU that has
+ * translated a block for the one that runs it, and spoils what it multiplies
+ * that vCPU's index by. Elements of one byte are not multiplied. So there is a
+ * scoreboard of those, from which we reach counters of our own, the same for
+ * all vCPUs: one thread needs no more. An address is then off by the index of
+ * the vCPU that translates, which is known by its GS base.
+ */
 
-static struct qemu_plugin_scoreboard *counters;	/* uint64_t[MAX_SLOTS] */
-static struct qemu_plugin_scoreboard *states;	/* struct state */
+static struct qemu_plugin_scoreboard *anchor;
+static uint64_t counters[MAX_SLOTS];
 
 /* What translated code writes without asking us. */
-struct state {
+static struct state {
 	uint64_t user;		/* instructions outside the kernel */
 	uint64_t total;		/* of the kernel; ahead by what is left of the block */
 	uint64_t pending;	/* function that has just called, plus 1 */
 	uint64_t follow;	/* paths are wanted now */
 	uint64_t repeating;	/* address of the string instruction in progress */
-};
+} state;
+
+static unsigned int translator;		/* vCPU that translates now */
+
+static qemu_plugin_u64 reach(uint64_t *what)
+{
+	uintptr_t from = (uintptr_t)qemu_plugin_scoreboard_find(anchor, 0);
+
+	return (qemu_plugin_u64){ anchor, (uintptr_t)what - from - translator };
+}
 
 /*
  * Under translation threads of their own, several vCPUs translate at once. A
@@ -173,11 +190,10 @@ static uint64_t mix(uint64_t x)
 
 static qemu_plugin_u64 counter(uint32_t slot)
 {
-	return (qemu_plugin_u64){ counters, slot * sizeof(uint64_t) };
+	return reach(&counters[slot]);
 }
 
-#define STATE(member) \
-	((qemu_plugin_u64){ states, offsetof(struct state, member) })
+#define STATE(member)	reach(&state.member)
 
 static uint32_t new_slot(void)
 {
@@ -306,11 +322,14 @@ struct stack {
 
 static struct vcpu {
 	struct stack *stack;
-	uint64_t last;			/* state.total when time was charged last */
 	uint64_t user;			/* state.user when the kernel was entered last */
-	struct qemu_plugin_register *rdi, *rsi;
-	GByteArray *buffer;
+	uint64_t gs;			/* its GS base in the kernel */
+	bool known, checked;
 } vcpus[MAX_VCPUS];
+
+static uint64_t last;			/* state.total when time was charged last */
+static struct qemu_plugin_register *rdi, *rsi, *gs_base, *k_gs_base;
+static GByteArray *register_buffer;
 
 #define STACK_BUCKETS	1024u
 static struct stack *stacks[STACK_BUCKETS];
@@ -367,17 +386,83 @@ static struct stack *stack_of(uint64_t task)
 	return *at;
 }
 
-static struct stack *current_stack(unsigned int vcpu)
+/* Which vCPU this is. Only where one runs: QEMU 10.0 crashes when asked at their creation. */
+
+static uint64_t read_register(struct qemu_plugin_register *which)
 {
-	/* Until it first switches, what it runs has no name. */
-	if (!vcpus[vcpu].stack)
-		vcpus[vcpu].stack = stack_of(vcpu + 1);
-	return vcpus[vcpu].stack;
+	uint64_t value = 0;
+
+	if (!which)
+		return 0;
+	g_byte_array_set_size(register_buffer, 0);
+	qemu_plugin_read_register(which, register_buffer);
+	if (register_buffer->len >= sizeof(value))
+		memcpy(&value, register_buffer->data, sizeof(value));
+	return value;
 }
 
-static struct state *state_of(unsigned int vcpu)
+static void find_registers(void)
 {
-	return qemu_plugin_scoreboard_find(states, vcpu);
+	static const struct {
+		const char *name;
+		struct qemu_plugin_register **where;
+	} wanted[] = { { "rdi", &rdi }, { "rsi", &rsi },
+		       { "gs_base", &gs_base }, { "k_gs_base", &k_gs_base } };
+	GArray *registers;
+	unsigned int i, w;
+
+	if (register_buffer || !qemu_plugin_get_registers)
+		return;
+	register_buffer = g_byte_array_new();
+	registers = qemu_plugin_get_registers();
+	for (i = 0; registers && i < registers->len; i++) {
+		qemu_plugin_reg_descriptor *r = (qemu_plugin_reg_descriptor *)registers->data + i;
+
+		for (w = 0; w < sizeof(wanted) / sizeof(*wanted); w++)
+			if (!strcmp(r->name, wanted[w].name))
+				*wanted[w].where = r->handle;
+	}
+}
+
+/* Where the kernel keeps a CPU's own data; it is in one of two registers. 0 early in a boot. */
+static uint64_t kernel_gs(void)
+{
+	uint64_t gs = read_register(gs_base);
+
+	if (gs < KERNEL_START)
+		gs = read_register(k_gs_base);
+	return gs < KERNEL_START ? 0 : gs;
+}
+
+static struct vcpu *find_vcpu(void)
+{
+	uint64_t gs;
+	unsigned int i;
+
+	if (nr_vcpus == 1)
+		return &vcpus[0];
+	find_registers();
+	gs = kernel_gs();
+	for (i = 0; gs && i < nr_vcpus; i++)
+		if (vcpus[i].known && vcpus[i].gs == gs)
+			return &vcpus[i];
+	return NULL;
+}
+
+/* A vCPU that runs; early in a boot, when nothing is followed, it may be any. */
+static struct vcpu *running(void)
+{
+	struct vcpu *v = find_vcpu();
+
+	return v ? v : &vcpus[0];
+}
+
+static struct stack *current_stack(struct vcpu *v)
+{
+	/* Until it first switches, what it runs has no name. */
+	if (!v->stack)
+		v->stack = stack_of(v - vcpus + 1);
+	return v->stack;
 }
 
 static uint32_t top(const struct stack *s)
@@ -394,12 +479,12 @@ static void push(struct stack *s, uint32_t node, uint32_t entry)
 }
 
 /* Charge what ran since the last charge to the innermost function. */
-static void charge(unsigned int vcpu, struct state *state, struct stack *s, uint32_t rest)
+static void charge(struct stack *s, uint32_t rest)
 {
-	uint64_t now = state->total - rest;
+	uint64_t now = state.total - rest;
 
-	nodes[top(s)].self += now - vcpus[vcpu].last;
-	vcpus[vcpu].last = now;
+	nodes[top(s)].self += now - last;
+	last = now;
 }
 
 /* A stack that we came to know halfway: at least its innermost function is known now. */
@@ -411,27 +496,29 @@ static void learn(struct stack *s, uint32_t function)
 	}
 }
 
-static void on_entry(unsigned int vcpu, void *data)
+static void on_entry(unsigned int translated_by, void *data)
 {
 	uint32_t function = packed_function(data), kind = packed_kind(data);
-	struct state *state = state_of(vcpu);
+	struct vcpu *v;
 	struct stack *s;
 	struct frame *f;
 	uint32_t node;
 
+	(void)translated_by;
 	pthread_mutex_lock(&lock);
-	s = current_stack(vcpu);
-	if (kind == FUNCTION && state->pending)
-		learn(s, state->pending - 1);
-	charge(vcpu, state, s, packed_rest(data));
+	v = running();
+	s = current_stack(v);
+	if (kind == FUNCTION && state.pending)
+		learn(s, state.pending - 1);
+	charge(s, packed_rest(data));
 	if (kind != FUNCTION) {
 		/* From user space, or a thread that is new: whatever was there is over. */
-		if (kind == START || state->user != vcpus[vcpu].user)
+		if (kind == START || state.user != v->user)
 			s->depth = 0;
-		vcpus[vcpu].user = state->user;
+		v->user = state.user;
 		node = child(top(s), function, kind);
 		push(s, node, node);
-	} else if (state->pending || !s->depth) {
+	} else if (state.pending || !s->depth) {
 		push(s, child(top(s), function, FUNCTION), 0);
 	} else if (s->depth <= MAX_DEPTH) {
 		/* Jumped to: it returns where the one before would have. */
@@ -439,74 +526,63 @@ static void on_entry(unsigned int vcpu, void *data)
 		f->node = child(f->entry ? f->entry : nodes[f->node].parent, function, FUNCTION);
 		nodes[f->node].calls++;
 	}
-	state->pending = 0;
+	state.pending = 0;
 	pthread_mutex_unlock(&lock);
 }
 
-static void on_return(unsigned int vcpu, void *data)
+static void on_return(unsigned int translated_by, void *data)
 {
-	struct state *state = state_of(vcpu);
 	struct stack *s;
 
+	(void)translated_by;
 	pthread_mutex_lock(&lock);
-	s = current_stack(vcpu);
+	s = current_stack(running());
 	learn(s, packed_function(data));
-	charge(vcpu, state, s, packed_rest(data));
-	if (state->pending)
-		state->pending = 0;	/* of a call within a function: nothing was pushed */
+	charge(s, packed_rest(data));
+	if (state.pending)
+		state.pending = 0;	/* of a call within a function: nothing was pushed */
 	else if (s->depth > MAX_DEPTH || !s->frames[s->depth - 1].entry)
 		s->depth--;
 	pthread_mutex_unlock(&lock);
 }
 
-static void on_iret(unsigned int vcpu, void *data)
+static void on_iret(unsigned int translated_by, void *data)
 {
-	struct state *state = state_of(vcpu);
 	struct stack *s;
 
+	(void)translated_by;
 	pthread_mutex_lock(&lock);
-	s = current_stack(vcpu);
+	s = current_stack(running());
 	learn(s, packed_function(data));
-	charge(vcpu, state, s, packed_rest(data));
+	charge(s, packed_rest(data));
 	while (s->depth) {
 		s->depth--;
 		if (s->depth < MAX_DEPTH && s->frames[s->depth].entry)
 			break;
 	}
-	state->pending = 0;
+	state.pending = 0;
 	pthread_mutex_unlock(&lock);
 }
 
-static uint64_t read_register(unsigned int vcpu, struct qemu_plugin_register *which)
-{
-	GByteArray *buffer = vcpus[vcpu].buffer;
-	uint64_t value = 0;
-
-	if (!which)
-		return 0;
-	g_byte_array_set_size(buffer, 0);
-	qemu_plugin_read_register(which, buffer);
-	if (buffer->len >= sizeof(value))
-		memcpy(&value, buffer->data, sizeof(value));
-	return value;
-}
-
 /* At the first instruction of __switch_to_asm(prev, next), followed or not. */
-static void on_switch(unsigned int vcpu, void *data)
+static void on_switch(unsigned int translated_by, void *data)
 {
-	struct state *state = state_of(vcpu);
 	uint64_t prev, next;
+	struct vcpu *v;
 	struct stack *s;
 
+	(void)translated_by;
 	(void)data;
-	prev = read_register(vcpu, vcpus[vcpu].rdi);
-	next = read_register(vcpu, vcpus[vcpu].rsi);
-	if (!next)
+	find_registers();
+	prev = read_register(rdi);
+	next = read_register(rsi);
+	v = find_vcpu();
+	if (!next || !v)
 		return;
 	pthread_mutex_lock(&lock);
-	s = current_stack(vcpu);
-	if (state->follow) {
-		charge(vcpu, state, s, 0);
+	s = current_stack(v);
+	if (state.follow) {
+		charge(s, 0);
 		if (prev && s->task != prev) {
 			struct stack *named = stack_of(prev);
 
@@ -514,28 +590,8 @@ static void on_switch(unsigned int vcpu, void *data)
 			memcpy(named->frames, s->frames, sizeof(s->frames));
 		}
 	}
-	vcpus[vcpu].stack = stack_of(next);
+	v->stack = stack_of(next);
 	pthread_mutex_unlock(&lock);
-}
-
-static void on_vcpu(qemu_plugin_id_t id, unsigned int vcpu)
-{
-	GArray *registers;
-	unsigned int i;
-
-	(void)id;
-	if (vcpu >= MAX_VCPUS || !qemu_plugin_get_registers)
-		return;
-	vcpus[vcpu].buffer = g_byte_array_new();
-	registers = qemu_plugin_get_registers();
-	for (i = 0; registers && i < registers->len; i++) {
-		qemu_plugin_reg_descriptor *r = (qemu_plugin_reg_descriptor *)registers->data + i;
-
-		if (!strcmp(r->name, "rdi"))
-			vcpus[vcpu].rdi = r->handle;
-		else if (!strcmp(r->name, "rsi"))
-			vcpus[vcpu].rsi = r->handle;
-	}
 }
 
 /* Windows. */
@@ -545,9 +601,8 @@ static struct {
 	uint32_t id, series;
 	uint32_t nth[MAX_IDS];		/* windows of each number in this series */
 	bool followed;
-	uint64_t *base[MAX_VCPUS];
-	uint32_t base_slots;
-	uint64_t user[MAX_VCPUS];
+	uint64_t base[MAX_SLOTS];
+	uint64_t user;
 } window;
 
 static char *buffer;
@@ -619,28 +674,21 @@ static void put_news(void)
 
 static void follow(bool on)
 {
-	unsigned int i;
+	struct stack *s;
 	uint32_t b;
 
-	for (i = 0; i < nr_vcpus; i++) {
-		struct state *state = state_of(i);
-		struct stack *s;
-
-		if (on && !state->follow) {
-			vcpus[i].last = state->total;
-			state->pending = 0;
-		}
-		state->follow = on;
-		if (!on)
-			for (b = 0; b < STACK_BUCKETS; b++)
-				for (s = stacks[b]; s; s = s->next)
-					s->depth = 0;
+	if (on && !state.follow) {
+		last = state.total;
+		state.pending = 0;
 	}
+	state.follow = on;
+	for (b = 0; !on && b < STACK_BUCKETS; b++)
+		for (s = stacks[b]; s; s = s->next)
+			s->depth = 0;
 }
 
-static void begin_window(unsigned int vcpu, uint32_t id)
+static void begin_window(uint32_t id)
 {
-	unsigned int i;
 	uint32_t n;
 
 	window.id = id;
@@ -649,62 +697,38 @@ static void begin_window(unsigned int vcpu, uint32_t id)
 	window.followed = window.nth[id] < config.follow;
 	follow(window.followed);
 	if (window.followed)
-		current_stack(vcpu)->depth = 0;	/* a marker stands in user space */
+		current_stack(running())->depth = 0;	/* a marker stands in user space */
 	for (n = 0; n < nr_nodes; n++)
 		nodes[n].calls = nodes[n].self = 0;
-	window.base_slots = nr_slots;
-	for (i = 0; i < nr_vcpus; i++) {
-		struct state *state = state_of(i);
-
-		memcpy(window.base[i], qemu_plugin_scoreboard_find(counters, i),
-		       nr_slots * sizeof(uint64_t));
-		window.user[i] = state->user;
-		vcpus[i].last = state->total;
-	}
-}
-
-/* What other vCPUs run right now is charged as far as it is known. */
-static void charge_all(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < nr_vcpus; i++)
-		charge(i, state_of(i), current_stack(i), 0);
+	memcpy(window.base, counters, sizeof(counters));
+	window.user = state.user;
+	last = state.total;
 }
 
 static void end_window(bool torn)
 {
 	struct window_record w = { window.id, window.series, window.nth[window.id], 0, 0, 0 };
-	size_t at_record, at_window, start;
+	uint64_t user = state.user - window.user;
+	size_t at_record, start;
 	struct record *r;
-	unsigned int i;
 	uint32_t n;
 
 	window.open = false;
 	w.flags = (window.followed ? WINDOW_FOLLOWED : 0) | (torn ? WINDOW_TORN : 0);
 	if (window.followed)
-		charge_all();
+		charge(current_stack(running()), 0);
 	put_news();
 	at_record = buffered;
 	put_record(TAG_WINDOW, 0);
-	start = at_window = buffered;
+	start = buffered;
 	put(&w, sizeof(w));
-	for (i = 0; i < nr_vcpus; i++) {
-		uint64_t user = state_of(i)->user - window.user[i];
+	put(&user, sizeof(user));
+	for (n = 0; n < nr_slots; n++) {
+		struct count c = { n, 0, counters[n] - window.base[n] };
 
-		put(&user, sizeof(user));
-	}
-	for (i = 0; i < nr_vcpus; i++) {
-		const uint64_t *now = qemu_plugin_scoreboard_find(counters, i);
-
-		for (n = 0; n < nr_slots; n++) {
-			uint64_t value = now[n] - (n < window.base_slots ? window.base[i][n] : 0);
-			struct count c = { n, i, value };
-
-			if (value) {
-				put(&c, sizeof(c));
-				w.counts++;
-			}
+		if (c.value) {
+			put(&c, sizeof(c));
+			w.counts++;
 		}
 	}
 	for (n = 0; window.followed && n < nr_nodes; n++) {
@@ -715,19 +739,18 @@ static void end_window(bool torn)
 			w.nodes++;
 		}
 	}
-	memcpy(buffer + at_window, &w, sizeof(w));
+	memcpy(buffer + start, &w, sizeof(w));
 	r = (struct record *)(buffer + at_record);
 	r->bytes = buffered - start;
 	flush();
 	window.nth[window.id]++;
 }
 
-static void on_marker(unsigned int vcpu, void *data)
+static void on_marker(unsigned int translated_by, void *data)
 {
 	uint32_t mark = (uintptr_t)data >> 12, id = (uintptr_t)data & 0xfff;
 
-	if (vcpu >= nr_vcpus)
-		return;
+	(void)translated_by;
 	pthread_mutex_lock(&lock);
 	if (window.open && mark != MARK_END)
 		end_window(true);
@@ -739,11 +762,11 @@ static void on_marker(unsigned int vcpu, void *data)
 	case MARK_WARM:
 		if (config.follow) {
 			follow(true);
-			current_stack(vcpu)->depth = 0;
+			current_stack(running())->depth = 0;
 		}
 		break;
 	case MARK_BEGIN:
-		begin_window(vcpu, id);
+		begin_window(id);
 		break;
 	case MARK_END:
 		if (window.open)
@@ -771,7 +794,7 @@ static void when_following(struct qemu_plugin_insn *insn, qemu_plugin_vcpu_udata
 			   void *data)
 {
 	qemu_plugin_register_vcpu_insn_exec_cond_cb(
-		insn, cb, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_COND_NE, STATE(follow), 0, data);
+		insn, cb, QEMU_PLUGIN_CB_R_REGS, QEMU_PLUGIN_COND_NE, STATE(follow), 0, data);
 }
 
 static size_t bytes_of(struct qemu_plugin_insn *insn, uint8_t *code, size_t room)
@@ -792,18 +815,18 @@ static void note_marker(struct qemu_plugin_insn *insn, const uint8_t *code, size
 	uint16_t mark = x86_marker(code, size);
 
 	if (mark)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker, QEMU_PLUGIN_CB_NO_REGS,
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker, QEMU_PLUGIN_CB_R_REGS,
 						       (void *)(uintptr_t)mark);
 }
 
 /* A string instruction comes back once per element; the first time is told from the others. */
-static void on_rep(unsigned int vcpu, void *data)
+static void on_rep(unsigned int translated_by, void *data)
 {
-	uint64_t *own = qemu_plugin_scoreboard_find(counters, vcpu);
 	const struct site *site = data;
 
-	own[site->operations]++;
-	state_of(vcpu)->repeating = site->pc;
+	(void)translated_by;
+	counters[site->operations]++;
+	state.repeating = site->pc;
 }
 
 static void translate_rep(struct qemu_plugin_insn *insn, const struct site *site, bool inside)
@@ -839,6 +862,15 @@ static void note_paths(struct qemu_plugin_insn *insn, uint64_t pc, uint32_t clas
 		when_following(insn, on_iret, pack(function, 0, left - 1));
 }
 
+static void on_check(unsigned int translated_by, void *data)
+{
+	if (*(uint64_t *)data)
+		return;
+	complain("this QEMU counts otherwise than QEMU 10.0 (vCPU %u); nothing can be profiled",
+		 translated_by);
+	_exit(1);
+}
+
 /* Counters of a line: of its first instruction, and of the last, which may touch memory. */
 static void count_line(struct qemu_plugin_insn *first, struct qemu_plugin_insn *last,
 		       const struct line *line, bool at_start)
@@ -859,6 +891,11 @@ static void count_line(struct qemu_plugin_insn *first, struct qemu_plugin_insn *
 	}
 	pthread_mutex_unlock(&lock);
 	bump(first, counter(head.executed));
+	if (!vcpus[translator].checked) {
+		vcpus[translator].checked = true;
+		qemu_plugin_register_vcpu_insn_exec_cb(first, on_check, QEMU_PLUGIN_CB_NO_REGS,
+						       &counters[head.executed]);
+	}
 	if (tail.loads)
 		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
 			last, QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
@@ -875,6 +912,36 @@ static void count_line(struct qemu_plugin_insn *first, struct qemu_plugin_insn *
 		translate_rep(last, &site[line->n - 1], !at_start || line->n > 1);
 }
 
+/* The index by which QEMU is off is what it tells a callback. */
+static void on_calibration(unsigned int translated_by, void *data)
+{
+	struct vcpu *v;
+
+	if (translated_by >= nr_vcpus)
+		return;
+	v = &vcpus[translated_by];
+	v->gs = (uintptr_t)data;
+	v->known = true;
+}
+
+/* Finds out which vCPU translates; false when that is not known yet: nothing is counted then. */
+static bool find_translator(struct qemu_plugin_tb *tb)
+{
+	struct vcpu *v = find_vcpu();
+	uint64_t gs;
+
+	if (v) {
+		translator = v - vcpus;
+		return true;
+	}
+	gs = kernel_gs();
+	if (gs)
+		qemu_plugin_register_vcpu_insn_exec_cb(
+			qemu_plugin_tb_get_insn(tb, 0), on_calibration,
+			QEMU_PLUGIN_CB_NO_REGS, (void *)(uintptr_t)gs);
+	return false;
+}
+
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb), i, size;
@@ -885,6 +952,8 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	uint64_t pc;
 
 	(void)id;
+	if (!find_translator(tb))
+		return;
 	for (i = 0; i < n; i++) {
 		insn = qemu_plugin_tb_get_insn(tb, i);
 		pc = qemu_plugin_insn_vaddr(insn);
@@ -993,6 +1062,10 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 		}
 	}
 	nr_vcpus = info->system.smp_vcpus;
+	if (nr_vcpus > 1 && config.version < 4) {
+		complain("before QEMU 10.0 only guests with one vCPU can be profiled");
+		return 1;
+	}
 	if (!config.path || nr_vcpus > MAX_VCPUS) {
 		complain(config.path ? "more than 64 vCPUs" : "out=FILE is missing");
 		return 1;
@@ -1004,22 +1077,20 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 	}
 	if (!qemu_plugin_register_vcpu_insn_exec_cond_cb || !nr_entries)
 		config.follow = 0;
-	counters = qemu_plugin_scoreboard_new(MAX_SLOTS * sizeof(uint64_t));
-	states = qemu_plugin_scoreboard_new(sizeof(struct state));
+	anchor = qemu_plugin_scoreboard_new(1);
 	line_index = calloc(SITE_BUCKETS, sizeof(*line_index));
 	node_index = calloc(NODE_BUCKETS, sizeof(*node_index));
-	for (i = 0; i < nr_vcpus; i++) {
-		window.base[i] = calloc(MAX_SLOTS, sizeof(uint64_t));
-		if (!window.base[i])
-			return 1;
-	}
 	if (!line_index || !node_index)
 		return 1;
-	header.vcpus = nr_vcpus;
+	header.vcpus = 1;	/* their counts cannot be told apart: see above */
+	/*
+	 * What a helper of QEMU's accesses is counted by the vCPU that runs, what
+	 * translated code does by the one that translated it: off for either.
+	 */
+	config.memory &= nr_vcpus == 1;
 	header.memory = config.memory;
 	put(&header, sizeof(header));
 	flush();
-	qemu_plugin_register_vcpu_init_cb(id, on_vcpu);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
 	qemu_plugin_register_atexit_cb(id, on_end, NULL);
 	return 0;
