@@ -65,7 +65,7 @@ class PathTable(FrozenRecord):
     """In an interrupt, or in a task that is not the workload's."""
 
 
-class Profile(FrozenRecord):
+class CellProfile(FrozenRecord):
     """One window number of one repeat of one cell in one boot."""
 
     run: str

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from harness.measure.profiles import rawfile
 from harness.measure.profiles.rawfile import Raw, Reader, Window
 from harness.measure.profiles.symbols import INTERRUPT, Symbols
-from harness.records.profiles import FunctionTable, PathTable, Profile, RoundChoice
+from harness.measure.windows import Scale
+from harness.records.profiles import FunctionTable, PathTable, CellProfile, RoundChoice
 from harness.records.record import Params
 
 Floats = NDArray[np.float64]
@@ -40,17 +41,8 @@ class Origin:
     seed: int | None = None
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How a workload makes its metric of its rounds."""
-
-    unit: str = "round"
-    units: float = 1.0
-    choice: RoundChoice = "median"
-
-
 @dataclass
-class Collector:
+class WindowCollector:
     """Turns the output of one boot's plugin into profiles, cell after cell."""
 
     reader: Reader
@@ -65,7 +57,7 @@ class Collector:
         for window in self.reader.windows():
             self._series = window.series
 
-    def take(self, origin: Origin, scale: Scale) -> list[Profile]:
+    def take(self, origin: Origin, scale: Scale) -> list[CellProfile]:
         """The profiles of the windows since the last call: one per series and window number.
 
         Series are the repeats of the cell, in order. Torn windows are left out.
@@ -84,7 +76,7 @@ class Collector:
 
     def _profile(
         self, origin: Origin, scale: Scale, repeat: int, number: int, windows: Sequence[Window]
-    ) -> Profile:
+    ) -> CellProfile:
         raw, sums = self.reader.raw, Sums(self.reader.raw, self.symbols)
         slots = np.stack([sums.by_slot(window) for window in windows])
         kernel = slots[:, raw.sites["executed"]].sum(axis=1)
@@ -95,7 +87,7 @@ class Collector:
         mean = slots[used].mean(axis=0)
         functions, outside = sums.functions(mean, slots, tree)
         totals = kernel + user
-        return Profile(
+        return CellProfile(
             run=origin.run, variant=origin.variant, control=origin.control, boot=origin.boot,
             seed=origin.seed, workload=origin.workload, params=origin.params, repeat=repeat,
             window=number, rounds=len(windows), choice=scale.choice, unit=scale.unit,

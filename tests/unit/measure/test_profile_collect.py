@@ -9,15 +9,16 @@ import pytest
 
 from harness.core.errors import InfrastructureError
 from harness.measure.profiles import rawfile, symbols
-from harness.measure.profiles.collect import Collector, Origin, Scale, chosen
+from harness.measure.profiles.collect import WindowCollector, Origin, chosen
 from harness.measure.profiles.rawfile import Reader
+from harness.measure.windows import Scale
 from tests.unit.measure.profile_files import FUNCTIONS, TEXT, ProfileFile, site, write_map
 
 ORIGIN = Origin(run="r", variant="before", boot=0, workload="w", params={"n": 1}, seed=7)
 
 
-def collector(tmp_path: Path, file: ProfileFile) -> Collector:
-    return Collector(Reader(file.path), write_map(tmp_path / "System.map"))
+def collector(tmp_path: Path, file: ProfileFile) -> WindowCollector:
+    return WindowCollector(Reader(file.path), write_map(tmp_path / "System.map"))
 
 
 def column(profile: object, name: str, function: str) -> float:
@@ -114,7 +115,7 @@ def test_paths_and_what_lies_behind(tmp_path: Path) -> None:
     )
     file.window({(1, 0): 40, (2, 0): 12}, visits={1: (1, 0), 2: (4, 40), 3: (1, 0), 4: (1, 7),
                                                    5: (0, 5)})
-    (profile,) = Collector(Reader(file.path), table).take(ORIGIN, Scale())
+    (profile,) = WindowCollector(Reader(file.path), table).take(ORIGIN, Scale())
     assert column(profile, "background", "tick") == 12  # in an interrupt 7, in another task 5
     assert column(profile, "background", "do_work") == 0
     assert profile.paths is not None

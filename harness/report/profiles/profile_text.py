@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.measure.profiles.difference import Change, Difference
-from harness.measure.profiles.groups import Groups
+from harness.report.profiles.difference import Change, ProfileDifference
+from harness.report.profiles.groups import Groups
 
 LIMIT = 15
 """Functions that are shown unless another number is asked for."""
@@ -13,12 +13,12 @@ SMALL = 0.05
 """Differences below it, in instructions per operation, are not shown one by one."""
 
 
-def render(difference: Difference, groups: Groups, limit: int = LIMIT) -> str:
+def render(difference: ProfileDifference, groups: Groups, limit: int = LIMIT) -> str:
     """Functions by the size of their difference, groups, and what share is explained."""
     return "\n".join(_lines(difference, groups, limit))
 
 
-def _lines(one: Difference, groups: Groups, limit: int) -> Iterable[str]:
+def _lines(one: ProfileDifference, groups: Groups, limit: int) -> Iterable[str]:
     yield f"{one.title}: instructions per {one.unit}, {one.before} against {one.after}"
     spread = "one history" if one.histories == 1 else f"{one.histories} histories"
     yield (
@@ -48,7 +48,7 @@ def _lines(one: Difference, groups: Groups, limit: int) -> Iterable[str]:
     yield from (f"  {note}" for note in one.notes)
 
 
-def explained(one: Difference) -> str:
+def explained(one: ProfileDifference) -> str:
     """What share of the instructions is put down to named functions."""
     after = one.total.after
     named = 100 * (1 - one.outside / after) if after else 100.0

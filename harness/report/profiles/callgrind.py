@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from harness.records.profiles import PathTable, Profile
+from harness.records.profiles import PathTable, CellProfile
 
 
 def inclusive(paths: PathTable) -> list[int]:
@@ -15,7 +15,7 @@ def inclusive(paths: PathTable) -> list[int]:
     return sums
 
 
-def render(profile: Profile) -> str:
+def render(profile: CellProfile) -> str:
     """The file's text: own cost and calls of each function, with what the calls cost.
 
     Calls are those of the window that was followed; a profile without one has costs only.

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.core.errors import UserError
-from harness.measure.profiles.difference import Change, Difference
+from harness.report.profiles.difference import Change, ProfileDifference
 
 RESOLUTION = 0.1
 """Instructions per operation that two boots of one kernel and history may differ by."""
@@ -75,7 +75,7 @@ def parse(text: str) -> Guard:
     )
 
 
-def check(guards: Sequence[Guard], differences: Iterable[Difference]) -> list[Breach]:
+def check(guards: Sequence[Guard], differences: Iterable[ProfileDifference]) -> list[Breach]:
     """The guards that are broken. One that fits nothing is broken, too: it watches nothing."""
     differences = list(differences)
     broken = []

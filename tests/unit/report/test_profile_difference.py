@@ -8,19 +8,19 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from harness.core.errors import UserError
-from harness.measure.profiles import callgrind, flame, groups, guards, table
-from harness.measure.profiles.difference import USER, compare, rows
-from harness.records.profiles import FunctionTable, PathTable, Profile
+from harness.report.profiles import callgrind, flame, groups, guards, profile_text
+from harness.report.profiles.difference import USER, compare, rows
+from harness.records.profiles import FunctionTable, PathTable, CellProfile
 
 
 def profile(
     variant: str, counts: dict[str, float], *, seed: int = 1, boot: int = 0, user: float = 10.0,
     units: float = 2.0, background: dict[str, float] | None = None, control: bool = False,
     paths: PathTable | None = None,
-) -> Profile:
+) -> CellProfile:
     names = list(counts)
     zeros = [0.0] * len(names)
-    return Profile(
+    return CellProfile(
         run="r", variant=variant, boot=boot, seed=seed, workload="micro", params={"op": "munmap"},
         control=control, rounds=7, choice="median", unit="page", units=units, user=user,
         kernel=sum(counts.values()), low=sum(counts.values()), high=sum(counts.values()) + 4,
@@ -162,7 +162,7 @@ def test_text() -> None:
         [profile("before", {"zap": 100}), profile("after", {"zap": 110, "__rcu_read_lock": 3})],
         "before", "after",
     )
-    text = table.render(one, groups.load())
+    text = profile_text.render(one, groups.load())
     assert "micro op=munmap: instructions per page, before against after" in text
     assert re.search(r"zap +50\.00 +55\.00 +\+5\.00", text)
     assert re.search(r"RCU +0\.00 +1\.50 +\+1\.50", text)

@@ -20,7 +20,7 @@ _ADDRESS = re.compile(r"^0x[0-9a-f]+$")
 
 
 @dataclass(frozen=True)
-class Line:
+class LineCost:
     """What one source line cost, in instructions per operation."""
 
     place: str
@@ -124,10 +124,10 @@ def by_function(costs_of_lines: dict[Place, float]) -> dict[Place, float]:
     return found
 
 
-def compare(before: dict[Place, float], after: dict[Place, float]) -> list[Line]:
+def compare(before: dict[Place, float], after: dict[Place, float]) -> list[LineCost]:
     """Both kernels' places, the greatest differences first."""
     found = [
-        Line(p.place, p.function, p.into, before.get(p, 0.0), after.get(p, 0.0))
+        LineCost(p.place, p.function, p.into, before.get(p, 0.0), after.get(p, 0.0))
         for p in {**before, **after}
     ]
     return sorted(found, key=lambda line: (-abs(line.delta), line.place, line.into))

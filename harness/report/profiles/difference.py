@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from harness.measure.profiles import groups as grouping
-from harness.records.profiles import Profile, ProfileRow
+from harness.report.profiles import groups as grouping
+from harness.records.profiles import CellProfile, ProfileRow
 from harness.records.record import Params
 
 USER = "[user space]"
@@ -22,7 +22,7 @@ class Key:
     window: int = 1
 
     @staticmethod
-    def of(profile: Profile) -> Key:
+    def of(profile: CellProfile) -> Key:
         """The key of a profile."""
         return Key(profile.workload, tuple(sorted(profile.params.items())), profile.window)
 
@@ -55,7 +55,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ProfileDifference:
     """One cell on two kernels."""
 
     workload: str
@@ -102,7 +102,7 @@ class _Values:
     total: float
 
 
-def _values(profiles: Sequence[Profile]) -> _Values:
+def _values(profiles: Sequence[CellProfile]) -> _Values:
     """The mean over the repeats of a boot."""
     functions: dict[str, float] = {}
     background: dict[str, float] = {}
@@ -126,15 +126,15 @@ def _values(profiles: Sequence[Profile]) -> _Values:
 
 
 def compare(
-    profiles: Iterable[Profile], before: str, after: str,
+    profiles: Iterable[CellProfile], before: str, after: str,
     groups: grouping.Groups | None = None,
-) -> list[Difference]:
+) -> list[ProfileDifference]:
     """A difference for each cell that both variants have; boots are paired by seed.
 
     Profiles of the A/A control are left out. Cells stand in the order of the profiles.
     """
     groups = groups or grouping.load()
-    cells: dict[Key, dict[str, list[Profile]]] = {}
+    cells: dict[Key, dict[str, list[CellProfile]]] = {}
     for profile in profiles:
         if not profile.control and profile.variant in (before, after):
             sides = cells.setdefault(Key.of(profile), {})
@@ -145,9 +145,9 @@ def compare(
     ]
 
 
-def _histories(profiles: Sequence[Profile]) -> dict[int, list[Profile]]:
+def _histories(profiles: Sequence[CellProfile]) -> dict[int, list[CellProfile]]:
     """By seed; a history that was booted again counts once, with its first boot."""
-    found: dict[int, list[Profile]] = {}
+    found: dict[int, list[CellProfile]] = {}
     for profile in profiles:
         same = found.setdefault(profile.boot if profile.seed is None else profile.seed, [])
         if not same or same[0].boot == profile.boot:
@@ -156,8 +156,8 @@ def _histories(profiles: Sequence[Profile]) -> dict[int, list[Profile]]:
 
 
 def _pairs(
-    one: Sequence[Profile], other: Sequence[Profile]
-) -> list[tuple[list[Profile], list[Profile]]]:
+    one: Sequence[CellProfile], other: Sequence[CellProfile]
+) -> list[tuple[list[CellProfile], list[CellProfile]]]:
     first, second = _histories(one), _histories(other)
     common = [seed for seed in first if seed in second]
     if common:
@@ -166,8 +166,8 @@ def _pairs(
 
 
 def _difference(
-    one: Sequence[Profile], other: Sequence[Profile], groups: grouping.Groups
-) -> Difference:
+    one: Sequence[CellProfile], other: Sequence[CellProfile], groups: grouping.Groups
+) -> ProfileDifference:
     pairs = [(_values(a), _values(b)) for a, b in _pairs(one, other)]
     files = {k: v for a, b in pairs for values in (a, b) for k, v in values.files.items()}
     names = sorted({name for a, b in pairs for name in (*a.functions, *b.functions)})
@@ -182,7 +182,7 @@ def _difference(
         members.setdefault(where[name], []).append(name)
     sums = [_change(group, "", group, pairs, inside) for group, inside in members.items()]
     head = one[0]
-    return Difference(
+    return ProfileDifference(
         head.workload, head.params, head.window, head.unit, head.variant, other[0].variant,
         len(pairs), tuple(functions),
         tuple(sorted(sums, key=lambda change: -abs(change.delta))),
@@ -208,7 +208,7 @@ def _change(
     )
 
 
-def rows(differences: Iterable[Difference]) -> list[ProfileRow]:
+def rows(differences: Iterable[ProfileDifference]) -> list[ProfileRow]:
     """What ``--json`` gives: one row a function and cell, the greatest differences first."""
     found = [
         ProfileRow(
