@@ -13,7 +13,7 @@ from harness.measure.profiles import rawfile
 from harness.measure.profiles.rawfile import Raw, Reader, Window
 from harness.measure.profiles.symbols import INTERRUPT, Symbols
 from harness.measure.windows import Scale
-from harness.records.profiles import FunctionTable, PathTable, CellProfile, RoundChoice
+from harness.records.profiles import CellProfile, FunctionTable, PathTable, RoundChoice
 from harness.records.record import Params
 
 Floats = NDArray[np.float64]

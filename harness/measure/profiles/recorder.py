@@ -11,7 +11,7 @@ from harness.core.workspace import Workspace
 from harness.kernel.build.builds import Build
 from harness.machine import qemu
 from harness.measure.profiles import plugin, symbols
-from harness.measure.profiles.collect import WindowCollector, Origin
+from harness.measure.profiles.collect import Origin, WindowCollector
 from harness.measure.profiles.rawfile import Reader
 from harness.measure.windows import Scale
 from harness.records.plans import Cell, PlannedBoot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from harness.records.profiles import PathTable, CellProfile
+from harness.records.profiles import CellProfile, PathTable
 
 
 def inclusive(paths: PathTable) -> list[int]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from harness.report.profiles import groups as grouping
 from harness.records.profiles import CellProfile, ProfileRow
 from harness.records.record import Params
+from harness.report.profiles import groups as grouping
 
 USER = "[user space]"
 

@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from harness.records.profiles import PathTable, CellProfile
+from harness.records.profiles import CellProfile, PathTable
 
 WIDTH, ROW, FONT = 1160.0, 17, 11
 NARROWEST = 0.4
@@ -50,7 +50,9 @@ class Frame:
         return 1 + max((kid.depth for kid in self.children.values()), default=0)
 
 
-def merge(before: Sequence[CellProfile], after: Sequence[CellProfile], *, background: bool) -> Frame:
+def merge(
+    before: Sequence[CellProfile], after: Sequence[CellProfile], *, background: bool
+) -> Frame:
     """The paths of both kernels as one tree, per operation, the mean over profiles.
 
     ``background``: with what interrupts and other tasks did.
