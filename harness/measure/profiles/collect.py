@@ -25,6 +25,7 @@ OTHER_WORK = frozenset({
     "__do_softirq", "handle_softirqs", "kthread", "do_idle", "cpu_startup_entry", "rest_init",
 })
 ROOT_NAME = "[kernel]"
+PAGE_FAULT = "asm_exc_page_fault"
 UNKNOWN = "[unknown]"
 
 
@@ -81,6 +82,8 @@ class WindowCollector:
         slots = np.stack([sums.by_slot(window) for window in windows])
         kernel = slots[:, raw.sites["executed"]].sum(axis=1)
         user = np.array([float(window.user.sum()) for window in windows])
+        # An instruction that faults is begun twice and counted once by -icount.
+        user = np.maximum(user - slots[:, sums.slots_at(PAGE_FAULT)].sum(axis=1), 0.0)
         used = chosen(kernel + user, scale.choice)
         followed = next((window for window in windows if window.followed), None)
         tree = Tree(raw, self.symbols, followed) if followed else None
@@ -124,6 +127,7 @@ class Sums:
 
     def __init__(self, raw: Raw, symbols: Symbols) -> None:
         self.raw = raw
+        self.symbols = symbols
         self.slots = raw.slots
         where = symbols.at(raw.sites["pc"].astype(np.uint64))
         names = [symbols.names[i] if i >= 0 else symbols.names[-1] for i in where]
@@ -136,6 +140,13 @@ class Sums:
         """The counters of all vCPUs together."""
         values = window.counts["value"].astype(np.float64)
         return np.bincount(window.counts["slot"], values, self.slots).astype(np.float64)
+
+    def slots_at(self, symbol: str) -> Ints:
+        """Counters of the first instruction of a symbol."""
+        starts = {int(self.symbols.starts[i]) for i, name in enumerate(self.symbols.symbols)
+                  if name == symbol}
+        at = np.isin(self.raw.sites["pc"], np.array(sorted(starts), np.uint64))
+        return np.unique(self.raw.sites["executed"][at]).astype(np.int64)
 
     def _add(self, values: Floats, only: NDArray[np.bool_] | None = None) -> Floats:
         if only is not None:

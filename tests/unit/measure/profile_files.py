@@ -64,20 +64,11 @@ class ProfileFile:
         visits: Mapping[int, tuple[int, int]] | None = None, torn: bool = False,
     ) -> None:
         """A window: (slot, vcpu) to value, node to calls and own instructions."""
-        self._record(rawfile.WINDOWS, self.window_bytes(
-            counts, number, series, nth, user, visits, torn
-        ))
-
-    def window_bytes(
-        self, counts: Mapping[tuple[int, int], int], number: int, series: int, nth: int,
-        user: Sequence[int], visits: Mapping[int, tuple[int, int]] | None, torn: bool,
-    ) -> bytes:
-        """The payload of a window's record."""
         flags = (rawfile.FOLLOWED if visits is not None else 0) | (rawfile.TORN if torn else 0)
         rows = [(slot, vcpu, value) for (slot, vcpu), value in counts.items()]
         seen = [(node, 0, *values) for node, values in (visits or {}).items()]
-        return b"".join([
+        self._record(rawfile.WINDOWS, b"".join([
             rawfile.WINDOW.pack(number, series, nth, flags, len(rows), len(seen)),
             np.array(user, "<u8").tobytes(), np.array(rows, rawfile.COUNT).tobytes(),
             np.array(seen, rawfile.VISIT).tobytes(),
-        ])
+        ]))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.core.errors import InfrastructureError
 from harness.measure.profiles import rawfile, symbols
-from harness.measure.profiles.collect import WindowCollector, Origin, chosen
+from harness.measure.profiles.collect import Origin, WindowCollector, chosen
 from harness.measure.profiles.rawfile import Reader
 from harness.measure.windows import Scale
 from tests.unit.measure.profile_files import FUNCTIONS, TEXT, ProfileFile, site, write_map
@@ -35,6 +35,14 @@ def test_counts_are_summed_by_function_and_vcpu(tmp_path: Path) -> None:
     assert profile.functions.instructions == [2 * 15 + 3]
     assert (profile.user, profile.kernel, profile.total) == (111, 33, 144)
     assert (profile.units, profile.unit, profile.rounds, profile.seed) == (5.0, "fault", 1, 7)
+
+
+def test_an_instruction_that_faults_counts_once(tmp_path: Path) -> None:
+    file = ProfileFile(tmp_path / "out")
+    file.sites(site("asm_exc_page_fault", 0, 1), site("asm_exc_page_fault", 4, 1))
+    file.window({(1, 0): 10}, user=(100, 0))
+    (profile,) = collector(tmp_path, file).take(ORIGIN, Scale())
+    assert (profile.user, profile.kernel) == (90, 20)
 
 
 def test_kinds_of_instruction(tmp_path: Path) -> None:
@@ -121,7 +129,8 @@ def test_paths_and_what_lies_behind(tmp_path: Path) -> None:
     assert profile.paths is not None
     assert profile.paths_total == 52
     assert profile.paths.function == [
-        "[kernel]", "entry_SYSCALL_64", "do_work", "asm_sysvec_apic_timer_interrupt", "tick", "tick",
+        "[kernel]", "entry_SYSCALL_64", "do_work", "asm_sysvec_apic_timer_interrupt", "tick",
+        "tick",
     ]
     assert profile.paths.parent == [0, 0, 1, 2, 3, 0]
     assert profile.paths.calls == [0, 1, 4, 1, 1, 0]
@@ -140,14 +149,13 @@ def test_outside_of_the_image(tmp_path: Path) -> None:
 def test_a_record_that_is_not_whole_is_read_later(tmp_path: Path) -> None:
     file = ProfileFile(tmp_path / "out")
     file.sites(site("do_work", 0, 1))
-    payload = file.window_bytes({(1, 0): 3}, 1, 1, 0, (0, 0), None, False)
-    whole = rawfile.RECORD.pack(rawfile.WINDOWS, 0, len(payload)) + payload
+    before = file.path.stat().st_size
+    file.window({(1, 0): 3})
+    whole = file.path.read_bytes()
     one = collector(tmp_path, file)
-    with file.path.open("ab") as stream:
-        stream.write(whole[:30])
+    file.path.write_bytes(whole[:before + 30])
     assert one.take(ORIGIN, Scale()) == []
-    with file.path.open("ab") as stream:
-        stream.write(whole[30:])
+    file.path.write_bytes(whole)
     assert [p.kernel for p in one.take(ORIGIN, Scale())] == [3]
 
 

@@ -76,7 +76,9 @@ STOPS = ["48 8b 07", "50", "c3", "e8 00 00 00 00", "74 02", "eb 02", "f3 aa", "8
          "c5 f8 77", "0f a2", "fb", "48 87 07"]
 
 
-@pytest.mark.parametrize(("code", "plain"), [(c, True) for c in PLAIN] + [(c, False) for c in STOPS])
+@pytest.mark.parametrize(
+    ("code", "plain"), [(c, True) for c in PLAIN] + [(c, False) for c in STOPS]
+)
 def test_straight_lines(x86: ctypes.CDLL, code: str, plain: bool) -> None:
     data = bytes.fromhex(code)
     x86.x86_is_plain.restype = ctypes.c_bool

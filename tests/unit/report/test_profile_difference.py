@@ -8,9 +8,9 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from harness.core.errors import UserError
+from harness.records.profiles import CellProfile, FunctionTable, PathTable
 from harness.report.profiles import callgrind, flame, groups, guards, profile_text
 from harness.report.profiles.difference import USER, compare, rows
-from harness.records.profiles import FunctionTable, PathTable, CellProfile
 
 
 def profile(
@@ -61,10 +61,12 @@ def test_functions_sum_to_the_total() -> None:
 
 def test_pairs_are_of_one_seed_and_the_control_is_left_out() -> None:
     found = compare([
-        profile("before", {"zap": 100}, seed=1, boot=0), profile("before", {"zap": 300}, seed=2, boot=1),
+        profile("before", {"zap": 100}, seed=1, boot=0),
+        profile("before", {"zap": 300}, seed=2, boot=1),
         profile("before", {"zap": 100}, seed=1, boot=5),  # that history once more
         profile("before", {"zap": 999}, seed=1, boot=6, control=True),
-        profile("after", {"zap": 302}, seed=2, boot=2), profile("after", {"zap": 104}, seed=1, boot=3),
+        profile("after", {"zap": 302}, seed=2, boot=2),
+        profile("after", {"zap": 104}, seed=1, boot=3),
     ], "before", "after")
     (change,) = [c for c in found[0].functions if c.name == "zap"]
     assert (change.low, change.high) == (1.0, 2.0)
@@ -117,7 +119,8 @@ def test_what_is_no_guard(text: str) -> None:
     ("_raw_spin_lock", "", "locking"), ("get_page_from_freelist", "", "allocator"),
     ("flush_tlb_mm_range", "", "tlb"), ("handle_mm_fault", "memory.c", "fault"),
     ("unmap_page_range", "memory.c", "zap"), ("copy_page_range", "memory.c", "fork"),
-    ("surely_not", "rmap.c", "rmap"), ("surely_not", "mm/rmap.c", "rmap"), ("surely_not", "", "other"),
+    ("surely_not", "rmap.c", "rmap"), ("surely_not", "mm/rmap.c", "rmap"),
+    ("surely_not", "", "other"),
     ("clean (memory.c)", "memory.c", "rmap"), ("__mod_lruvec_state", "", "accounting"),
 ])
 def test_groups(function: str, file: str, group: str) -> None:
