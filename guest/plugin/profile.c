@@ -4,7 +4,7 @@
  *
  * The translated code bumps counters inline, in each vCPU its own: no callback.
  * Instructions that are always executed together (a straight line up to one
- * that touches memory, and so can fault) share a counter.
+ * that can fault) share a counter.
  * The guest marks windows by instructions that do nothing (see mark.h). At the
  * end of a window the counters that moved are written out. User space is one
  * counter a vCPU.
@@ -44,8 +44,12 @@ EXPORT int qemu_plugin_version = API_VERSION;
 #define MAX_IDS		(1u << 12)
 #define NO_FUNCTION	0xffffffu
 
-/* What entries= holds: where functions begin. A number below is an index into it. */
-enum kind { FUNCTION, SYSCALL, EXCEPTION, INTERRUPT, START, SWITCH };
+/*
+ * What entries= holds: where functions begin (a number below is an index into
+ * it), and after these the instructions that the kernel expects to fault: no
+ * other one of its image does.
+ */
+enum kind { FUNCTION, SYSCALL, EXCEPTION, INTERRUPT, START, SWITCH, FAULTS };
 struct entry {
 	uint64_t address;
 	uint32_t kind;
@@ -54,6 +58,8 @@ struct entry {
 
 static struct entry *entries;
 static size_t nr_entries;
+static struct entry *faults;
+static size_t nr_faults;
 
 /*
  * The output: a header, then records. All numbers are little-endian; each
@@ -200,8 +206,8 @@ static uint32_t new_slot(void)
 	return nr_slots < MAX_SLOTS ? nr_slots++ : 0;
 }
 
-/* A straight line of instructions, of which only the last may touch memory. */
-#define MAX_LINE	24u
+/* A straight line of instructions, of which only the last may fault. */
+#define MAX_LINE	32u
 struct line {
 	uint64_t pc;
 	uint32_t n;
@@ -278,19 +284,38 @@ static void add_rep_end(uint64_t pc)
 		rep_ends[at] = pc;
 }
 
-/* The function that an address lies in. */
-static uint32_t function_at(uint64_t pc)
+/* How many of a table's addresses are not above one. */
+static size_t up_to(const struct entry *table, size_t high, uint64_t pc)
 {
-	size_t low = 0, high = nr_entries, middle;
+	size_t low = 0, middle;
 
 	while (low < high) {
 		middle = (low + high) / 2;
-		if (entries[middle].address <= pc)
+		if (table[middle].address <= pc)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low ? low - 1 : NO_FUNCTION;
+	return low;
+}
+
+/* The function that an address lies in. */
+static uint32_t function_at(uint64_t pc)
+{
+	size_t n = up_to(entries, nr_entries, pc);
+
+	return n ? n - 1 : NO_FUNCTION;
+}
+
+static bool may_fault(uint64_t pc)
+{
+	size_t n;
+
+	/* Outside of the image, or when we were not told: any may. */
+	if (!nr_faults || pc < entries[0].address || pc >= entries[nr_entries - 1].address)
+		return true;
+	n = up_to(faults, nr_faults, pc);
+	return n && faults[n - 1].address == pc;
 }
 
 /* Call paths. */
@@ -871,14 +896,16 @@ static void on_check(unsigned int translated_by, void *data)
 	_exit(1);
 }
 
-/* Counters of a line: of its first instruction, and of the last, which may touch memory. */
-static void count_line(struct qemu_plugin_insn *first, struct qemu_plugin_insn *last,
-		       const struct line *line, bool at_start)
+/* Counters of a line: of its first instruction, and of memory that any touches. */
+static void count_line(struct qemu_plugin_insn *const insn[], const struct line *line,
+		       bool at_start)
 {
+	struct qemu_plugin_insn *first = insn[0], *last = insn[line->n - 1];
 	bool can_store = qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL;
 	struct site head = { 0 }, tail = { 0 };
 	bool after_rep = false;
 	struct site *site;
+	uint32_t i;
 
 	pthread_mutex_lock(&lock);
 	site = find_line(line);
@@ -896,14 +923,14 @@ static void count_line(struct qemu_plugin_insn *first, struct qemu_plugin_insn *
 		qemu_plugin_register_vcpu_insn_exec_cb(first, on_check, QEMU_PLUGIN_CB_NO_REGS,
 						       &counters[head.executed]);
 	}
-	if (tail.loads)
+	for (i = 0; tail.loads && i < line->n; i++) {
 		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
-			last, QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
+			insn[i], QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
 			counter(tail.loads), 1);
-	if (tail.stores)
 		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
-			last, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64,
+			insn[i], QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64,
 			counter(tail.stores), 1);
+	}
 	if (!can_store)
 		return;
 	if (after_rep)
@@ -945,9 +972,9 @@ static bool find_translator(struct qemu_plugin_tb *tb)
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb), i, size;
-	struct qemu_plugin_insn *insn, *first = NULL;
+	struct qemu_plugin_insn *insn, *of_line[MAX_LINE];
 	struct line line = { .n = 0 };
-	bool kernel = false, plain;
+	bool kernel = false, goes_on;
 	uint8_t code[16];
 	uint64_t pc;
 
@@ -958,17 +985,15 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		insn = qemu_plugin_tb_get_insn(tb, i);
 		pc = qemu_plugin_insn_vaddr(insn);
 		size = bytes_of(insn, code, sizeof(code));
-		plain = x86_is_plain(code, size);
 		if (!i) {
 			kernel = pc >= KERNEL_START;
 			if (kernel && config.follow)
 				qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
 					tb, QEMU_PLUGIN_INLINE_ADD_U64, STATE(total), n);
 		}
-		if (!line.n) {
-			first = insn;
+		if (!line.n)
 			line.pc = pc;
-		}
+		of_line[line.n] = insn;
 		line.insn[line.n].class = x86_class(code, size);
 		line.insn[line.n].size = size;
 		line.n++;
@@ -976,13 +1001,15 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 			note_marker(insn, code, size);
 		else if (config.follow)
 			note_paths(insn, pc, line.insn[line.n - 1].class, n - i);
-		if (plain && line.n < MAX_LINE && i + 1 < n)
+		goes_on = x86_is_plain(code, size) ||
+			  (kernel && !(line.insn[line.n - 1].class & X86_REP) && !may_fault(pc));
+		if (goes_on && line.n < MAX_LINE && i + 1 < n)
 			continue;
 		if (kernel)
-			count_line(first, insn, &line, i + 1 == line.n);
+			count_line(of_line, &line, i + 1 == line.n);
 		else
 			qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(
-				first, QEMU_PLUGIN_INLINE_ADD_U64, STATE(user), line.n);
+				of_line[0], QEMU_PLUGIN_INLINE_ADD_U64, STATE(user), line.n);
 		line.n = 0;
 	}
 }
@@ -1018,6 +1045,11 @@ static bool read_entries(const char *path)
 	}
 	close(fd);
 	nr_entries = st.st_size / sizeof(*entries);
+	while (nr_entries && entries[nr_entries - 1].kind == FAULTS) {
+		nr_entries--;
+		nr_faults++;
+	}
+	faults = entries + nr_entries;
 	return true;
 }
 

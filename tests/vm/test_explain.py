@@ -43,7 +43,8 @@ def test_canaries_are_named_and_sized(run: Path) -> None:
     found, damaged = load_profiles(run)
     assert damaged == 0
     sizes = {
-        ("multi-fault", "handle_mm_fault"): 7, ("fork_exit", "copy_page_range"): 12,
+        ("multi-fault", "handle_mm_fault"): 7, ("multi-fault", "page_remove_rmap"): 3,
+        ("fork_exit", "copy_page_range"): 12,
         ("fork_exit", "page_remove_rmap"): 3, ("munmap", "page_remove_rmap"): 3,
         ("mmap_munmap", "handle_mm_fault"): 7, ("mmap_munmap", "page_remove_rmap"): 3,
     }

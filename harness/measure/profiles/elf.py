@@ -16,6 +16,7 @@ _SYMBOL = np.dtype([
     ("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"),
     ("size", "<u8"),
 ])
+_EXCEPTION = np.dtype([("insn", "<i4"), ("fixup", "<i4"), ("data", "<i4")])  # since 5.16
 _SYMTAB = 2
 _FUNC, _FILE = 2, 4
 _LOCAL = 0
@@ -45,6 +46,30 @@ def local_files(vmlinux: Path) -> dict[int, str]:
     return _between(files, [int(address) for address in globals_])
 
 
+def expected_faults(vmlinux: Path) -> list[int]:
+    """Addresses of instructions that may fault in the kernel: its table of exceptions.
+
+    Empty for an image without the table, or with one of a layout that is not known.
+    """
+    data = vmlinux.read_bytes()
+    if data[:5] != b"\x7fELF\x02":
+        return []
+    sections, names = _sections(data)
+    for section in sections:
+        if _string(names, int(section["name"])) != "__ex_table":
+            continue
+        start, size = int(section["offset"]), int(section["size"])
+        if size % _EXCEPTION.itemsize:
+            return []
+        table = np.frombuffer(data, _EXCEPTION, size // _EXCEPTION.itemsize, start)
+        first = int(section["addr"])
+        return sorted({
+            first + i * _EXCEPTION.itemsize + int(distance)
+            for i, distance in enumerate(table["insn"])
+        })
+    return []
+
+
 def _between(files: dict[int, str], addresses: list[int]) -> dict[int, str]:
     known = np.array(sorted(files), np.uint64)
     found = dict(files)
@@ -59,11 +84,19 @@ def _between(files: dict[int, str], addresses: list[int]) -> dict[int, str]:
     return found
 
 
+def _sections(data: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.void]], bytes]:
+    """Section headers, and their names."""
+    header = _HEADER.unpack_from(data)
+    sections = np.frombuffer(data, _SECTION, header[12], header[6])
+    names = sections[header[13]]
+    start = int(names["offset"])
+    return sections, data[start:start + int(names["size"])]
+
+
 def _symtab(data: bytes) -> tuple[np.ndarray[tuple[int], np.dtype[np.void]], bytes] | None:
     if data[:5] != b"\x7fELF\x02":
         return None
-    header = _HEADER.unpack_from(data)
-    sections = np.frombuffer(data, _SECTION, header[12], header[6])
+    sections, _ = _sections(data)
     for section in sections:
         if section["type"] == _SYMTAB:
             strings = sections[int(section["link"])]

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import InfrastructureError
-from harness.measure.profiles.elf import local_files
+from harness.measure.profiles.elf import expected_faults, local_files
 
 KERNEL_START = 0xFFFF800000000000
 ENTRY = struct.Struct("<QII")
-FUNCTION, SYSCALL, EXCEPTION, INTERRUPT, START, SWITCH = range(6)
+FUNCTION, SYSCALL, EXCEPTION, INTERRUPT, START, SWITCH, FAULTS = range(7)
 """What a function is to call paths: guest/plugin/profile.c."""
 OUTSIDE = "[outside the kernel image]"
 """Modules, BPF programs, trampolines."""
@@ -63,6 +63,8 @@ class Symbols:
     files: tuple[str, ...]
     entries: tuple[int, ...]
     """Indices of the symbols that a call may reach: what the plugin is told of."""
+    faults: tuple[int, ...] = ()
+    """Instructions that may fault: what runs up to the next one is counted as one. Empty: any."""
 
     def at(self, addresses: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The index of the function of each address; -1 outside the kernel's image."""
@@ -85,7 +87,7 @@ class Symbols:
         """The table that the plugin reads."""
         path.write_bytes(b"".join(
             ENTRY.pack(int(self.starts[i]), kind_of(self.symbols[i]), 0) for i in self.entries
-        ))
+        ) + b"".join(ENTRY.pack(address, FAULTS, 0) for address in self.faults))
 
 
 def load(system_map: Path, vmlinux: Path | None = None) -> Symbols:
@@ -121,6 +123,7 @@ def load(system_map: Path, vmlinux: Path | None = None) -> Symbols:
     return Symbols(
         np.array(starts, np.uint64), (*symbols, ""), (*names, OUTSIDE), (*named, ""),
         tuple(i for i, symbol in enumerate(symbols) if ".cold" not in symbol),
+        tuple(expected_faults(vmlinux)) if vmlinux and vmlinux.exists() else (),
     )
 
 

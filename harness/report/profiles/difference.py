@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 
 from harness.records.profiles import CellProfile, ProfileRow
@@ -74,14 +74,16 @@ class ProfileDifference:
     outside: float = 0.0
     """Of the total after, what no function could be found for."""
     within: float = 0.0
-    """Standard deviation of the total over the rounds of one boot at most, per operation."""
-    notes: tuple[str, ...] = field(default=())
+    """By how much the totals of the rounds of one boot lie apart at most, per operation."""
+    label: str = ""
+    """The cell in words, as the plan has it."""
 
     @property
     def title(self) -> str:
-        """Workload and parameters."""
+        """Workload and cell."""
         words = [self.workload, *(f"{k}={v}" for k, v in self.params.items())]
-        return " ".join(words) + (f", window {self.window}" if self.window > 1 else "")
+        name = f"{self.workload}, {self.label}" if self.label else " ".join(words)
+        return name + (f", window {self.window}" if self.window > 1 else "")
 
     def find(self, name: str) -> Change | None:
         """A function, a group (``group:rcu``) or ``total``."""

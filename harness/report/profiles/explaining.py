@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.errors import UserError
 from harness.core.workspace import explain_full_disk, write_atomic
 from harness.records.plans import Plan
 from harness.records.profiles import CellProfile
+from harness.records.record import Params
 from harness.records.store import load_profiles, load_run
 from harness.report.profiles import callgrind, flame, profile_text
 from harness.report.profiles.difference import ProfileDifference, compare
@@ -40,6 +41,7 @@ def explain(
     """
     profiles: list[CellProfile] = []
     pairs: list[tuple[str, str]] = []
+    labels: dict[str, str] = {}
     damaged = 0
     for directory in runs:
         run = load_run(directory)
@@ -48,6 +50,7 @@ def explain(
         damaged += bad
         if isinstance(run.plan, Plan):
             pairs += [(pair.baseline, pair.variant) for pair in run.plan.comparisons]
+            labels |= {_cell(cell.workload, cell.params): cell.label for cell in run.plan.cells}
     names = list(dict.fromkeys(profile.variant for profile in profiles))
     if not names:
         raise UserError(
@@ -56,8 +59,15 @@ def explain(
         )
     pairs = _chosen(names, list(dict.fromkeys(pairs)), baseline, variant)
     groups = load()
-    differences = [one for pair in pairs for one in compare(profiles, *pair, groups)]
+    differences = [
+        replace(one, label=labels.get(_cell(one.workload, one.params), ""))
+        for pair in pairs for one in compare(profiles, *pair, groups)
+    ]
     return Explanation(tuple(differences), tuple(profiles), groups, damaged)
+
+
+def _cell(workload: str, params: Params) -> str:
+    return f"{workload} {sorted(params.items())}"
 
 
 def _chosen(

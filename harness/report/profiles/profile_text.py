@@ -45,7 +45,6 @@ def _lines(one: ProfileDifference, groups: Groups, limit: int) -> Iterable[str]:
             )
     yield ""
     yield f"  {explained(one)}"
-    yield from (f"  {note}" for note in one.notes)
 
 
 def explained(one: ProfileDifference) -> str:
