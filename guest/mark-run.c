@@ -2,12 +2,13 @@
 /*
  * mark-run: a program as one window of a profile, from exec to exit.
  *
- *	mark-run [--warmup N] [--rounds N] COMMAND [ARGUMENT...]
+ *	mark-run [--warmup N] [--rounds N] [--times FILE] [--] COMMAND [ARGUMENT...]
  *
  * For programs that are not ours and mark nothing. Each round is a window of
  * its own: the command from the system call that executes it until its parent
  * knows that it has ended. What it prints goes where it would go anyway; only
- * that of the first round is kept when there are several.
+ * that of the first round is kept when there are several. --times writes how
+ * many nanoseconds each round took, a line each; warm-up rounds do not count.
  *
  * Cannot show: parts of the program; start-up and end are in every window.
  *
@@ -21,10 +22,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static unsigned long rounds = 1, warmup;
+static FILE *times;
+static uint64_t *began;		/* written by the child */
+
+static FILE *open_times(const char *path)
+{
+	FILE *file = fopen(path, "we");
+
+	if (!file)
+		die_errno("%s", path);
+	return file;
+}
 
 static void silence(void)
 {
@@ -49,6 +62,7 @@ static int run(char **argv, unsigned long nth)
 	if (!pid) {
 		if (nth)
 			silence();
+		*began = now_ns();
 		if (nth >= warmup)
 			mark_begin(1);
 		execvp(argv[0], argv);
@@ -57,8 +71,11 @@ static int run(char **argv, unsigned long nth)
 	while (waitpid(pid, &status, 0) != pid)
 		if (errno != EINTR)
 			die_errno("waitpid");
-	if (nth >= warmup)
+	if (nth >= warmup) {
 		mark_end(1);
+		if (times)
+			fprintf(times, "%llu\n", (unsigned long long)(now_ns() - *began));
+	}
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -71,19 +88,27 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[at], "--"))
 			break;
 		if (!strcmp(argv[at], "--rounds"))
-			rounds = parse_number("--rounds", argv[at + 1], 1, 1000000);
+			rounds = parse_number("--rounds", argv[at + 1], 0, 1000000);
 		else if (!strcmp(argv[at], "--warmup"))
 			warmup = parse_number("--warmup", argv[at + 1], 0, 1000000);
+		else if (!strcmp(argv[at], "--times"))
+			times = open_times(argv[at + 1]);
 		else
 			die("no such option: '%s'", argv[at]);
 	}
 	if (at < argc && !strcmp(argv[at], "--"))
 		at++;
 	if (at >= argc)
-		die("mark-run [--warmup N] [--rounds N] COMMAND [ARGUMENT...]");
+		die("mark-run [--warmup N] [--rounds N] [--times FILE] [--] COMMAND [ARGUMENT...]");
+	began = mmap(NULL, sizeof(*began), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		     -1, 0);
+	if (began == MAP_FAILED)
+		die_errno("mmap");
 	for (i = 0; i < warmup + rounds; i++) {
 		fflush(stdout);
 		code = run(argv + at, i);
 	}
+	if (times && fclose(times))
+		die_errno("--times");
 	return code;
 }

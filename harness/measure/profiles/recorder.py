@@ -57,6 +57,9 @@ class RunProfiler:
     """The run's."""
     library: Path
     follow: int = 1
+    """Windows of a series whose call paths are kept, in boots of the first history: following
+    costs as much again as counting."""
+    _first: int | None = None
     _symbols: dict[str, symbols.Symbols] = field(default_factory=dict)
 
     def boot(self, boot: PlannedBoot, build: Build, folder: Path) -> BootProfiler:
@@ -64,9 +67,11 @@ class RunProfiler:
         if build.key not in self._symbols:
             self._symbols[build.key] = symbols.load(build.system_map, build.vmlinux)
         names = self._symbols[build.key]
+        self._first = boot.seed if self._first is None else self._first
+        follow = self.follow if boot.seed == self._first else 0
         folder.mkdir(parents=True, exist_ok=True)
         spec = plugin.PluginSpec(
-            self.library, folder / "profile.raw", folder / "profile.entries", follow=self.follow
+            self.library, folder / "profile.raw", folder / "profile.entries", follow=follow
         )
         names.write_entries(spec.entries)
         collector = WindowCollector(

@@ -101,7 +101,8 @@ class _Values:
     functions: dict[str, float]
     background: dict[str, float]
     files: dict[str, str]
-    total: float
+    followed: bool
+    """Whether it is known what was background."""
 
 
 def _values(profiles: Sequence[CellProfile]) -> _Values:
@@ -124,7 +125,7 @@ def _values(profiles: Sequence[CellProfile]) -> _Values:
                 background[name] = (
                     background.get(name, 0.0) + value / profile.units / len(followed)
                 )
-    return _Values(functions, background, files, sum(functions.values()))
+    return _Values(functions, background, files, any(one.paths for one in profiles))
 
 
 def compare(
@@ -204,9 +205,12 @@ def _change(
     befores = [of(a.functions) for a, _ in pairs]
     afters = [of(b.functions) for _, b in pairs]
     deltas = [b - a for a, b in zip(befores, afters, strict=True)]
+    behind = [
+        of(b.background) - of(a.background) for a, b in pairs if a.followed and b.followed
+    ]
     return Change(
         name, file, group, fmean(befores), fmean(afters), min(deltas), max(deltas),
-        fmean(of(b.background) - of(a.background) for a, b in pairs),
+        fmean(behind) if behind else 0.0,
     )
 
 
