@@ -75,9 +75,13 @@ def explain(
     if lines:
         _lines(lab, found, directories, limit)
     lab.progress.say(f"flame graphs, callgrind files: {out or directories[0] / explaining.FOLDER}")
-    broken = guards.check(limits, found.differences)
-    for one in broken:
-        lab.progress.warn(f"broken: {one.line()}")
+    _tell(lab, [one.line() for one in guards.check(limits, found.differences)])
+
+
+def _tell(lab: Lab, broken: list[str]) -> None:
+    """Say which guards are broken, and end with 1 if any is."""
+    for line in broken:
+        lab.progress.warn(f"broken: {line}")
     if broken:
         raise typer.Exit(EXIT_BROKEN)
 

@@ -17,7 +17,7 @@ BUILT_IN = Path(__file__).with_name("groups.toml")
 OTHER = "other"
 
 
-class Group(BaseModel):
+class FunctionGroup(BaseModel):
     """One group of the table."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +34,7 @@ class Group(BaseModel):
 class Groups:
     """A table of groups; the first that fits has a function."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[FunctionGroup, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def load(path: Path = BUILT_IN) -> Groups:
     """Read a table; raises :class:`UserError` for one that cannot be used."""
     try:
         tables = tomllib.loads(path.read_text()).get("group", [])
-        groups = tuple(Group.model_validate(table) for table in tables)
+        groups = tuple(FunctionGroup.model_validate(table) for table in tables)
         for group in groups:
             _pattern(group.functions)
     except OSError as error:

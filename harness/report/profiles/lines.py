@@ -39,7 +39,7 @@ class LineCost:
 
 
 @dataclass(frozen=True)
-class Place:
+class SourcePlace:
     """Where an instruction comes from."""
 
     place: str
@@ -54,7 +54,7 @@ def has_lines(vmlinux: Path) -> bool:
     )
 
 
-def resolve(vmlinux: Path, addresses: Sequence[int]) -> list[Place]:
+def resolve(vmlinux: Path, addresses: Sequence[int]) -> list[SourcePlace]:
     """The innermost place of each address. Raises :class:`UserError` without addr2line."""
     text = capture(
         [need("addr2line", package="binutils"), "-a", "-i", "-f", "-e", str(vmlinux)],
@@ -68,7 +68,7 @@ def resolve(vmlinux: Path, addresses: Sequence[int]) -> list[Place]:
     return places
 
 
-def parse(lines: Iterable[str]) -> Iterable[Place]:
+def parse(lines: Iterable[str]) -> Iterable[SourcePlace]:
     """addr2line's answers: for each address pairs of function and place, the innermost first."""
     block: list[str] | None = None
     for line in lines:
@@ -82,10 +82,10 @@ def parse(lines: Iterable[str]) -> Iterable[Place]:
         yield _place(block)
 
 
-def _place(block: list[str]) -> Place:
+def _place(block: list[str]) -> SourcePlace:
     functions, places = block[0::2], block[1::2]
     place = re.sub(r" \(discriminator \d+\)$", "", places[0] if places else "??:0")
-    return Place(_short(place), functions[0] if functions else "??",
+    return SourcePlace(_short(place), functions[0] if functions else "??",
                  functions[-1] if functions else "??")
 
 
@@ -100,31 +100,31 @@ def _short(place: str) -> str:
     return "/".join(parts[-2:]) + f":{number}"
 
 
-def costs(sites: Path, vmlinux: Path, units: float) -> dict[Place, float]:
+def costs(sites: Path, vmlinux: Path, units: float) -> dict[SourcePlace, float]:
     """Instructions per operation of each place, from a profile's file of sites."""
     with np.load(sites) as data:
         addresses, counts = data["pc"], data["count"]
     unique, inverse = np.unique(addresses, return_inverse=True)
     sums = np.bincount(inverse.reshape(-1), counts) / units
-    found: dict[Place, float] = {}
+    found: dict[SourcePlace, float] = {}
     for place, value in zip(resolve(vmlinux, [int(a) for a in unique]), sums, strict=True):
         found[place] = found.get(place, 0.0) + float(value)
     return found
 
 
-def by_function(costs_of_lines: dict[Place, float]) -> dict[Place, float]:
+def by_function(costs_of_lines: dict[SourcePlace, float]) -> dict[SourcePlace, float]:
     """The same without line numbers: what each function costs where it was compiled into.
 
     Lines move when another is added above them; functions stay, inlined or not.
     """
-    found: dict[Place, float] = {}
+    found: dict[SourcePlace, float] = {}
     for place, value in costs_of_lines.items():
-        short = Place(place.place.rpartition(":")[0], place.function, place.into)
+        short = SourcePlace(place.place.rpartition(":")[0], place.function, place.into)
         found[short] = found.get(short, 0.0) + value
     return found
 
 
-def compare(before: dict[Place, float], after: dict[Place, float]) -> list[LineCost]:
+def compare(before: dict[SourcePlace, float], after: dict[SourcePlace, float]) -> list[LineCost]:
     """Both kernels' places, the greatest differences first."""
     found = [
         LineCost(p.place, p.function, p.into, before.get(p, 0.0), after.get(p, 0.0))

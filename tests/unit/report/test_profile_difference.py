@@ -92,7 +92,7 @@ def test_guards(text: str, broken: bool) -> None:
     found = compare(
         [profile("before", {"zap": 100, "clear": 1}), profile("after", {"zap": 110, "clear": 1})],
         "before", "after",
-        groups.Groups((groups.Group(name="zap", title="Z", functions=("cl.*",)),)),
+        groups.Groups((groups.FunctionGroup(name="zap", title="Z", functions=("cl.*",)),)),
     )
     breaches = guards.check([guards.parse(text)], found)
     assert bool(breaches) is broken
