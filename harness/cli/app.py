@@ -12,6 +12,7 @@ from harness.cli import (
     bench_command,
     build_command,
     care,
+    census_command,
     guest_command,
     ltp_command,
     nightly_command,
@@ -41,6 +42,7 @@ app.command(cls=Command)(nightly_command.nightly)
 app.command(cls=Command)(reproduce_command.reproduce)
 app.command(cls=Command)(care.doctor)
 app.command(cls=Command)(care.cache)
+app.command(cls=Command)(census_command.census)
 app.add_typer(series_command.app, name="series")
 
 

@@ -132,7 +132,9 @@ def test_another_base_brings_its_series_and_variants(data: dict[str, Any]) -> No
     assert letter.series_name("before") == ""
     assert letter.base_name("reclaim-on") == "debian-7.3"
     assert letter.config.defaults.variants == ["before", "after"]
-    assert project.on_base("debian-7.3").config.defaults.variants == ["reclaim-off", "reclaim-on"]
+    assert project.on_base("debian-7.3").config.defaults.variants == [
+        "before", "after", "no-reclaim",
+    ]
     assert project.on_base("") is project
 
 
