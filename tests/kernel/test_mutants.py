@@ -57,6 +57,12 @@ MUTANTS = [
     Mutant("uffd-copy-uncounted", "uffd"),
     Mutant("split-zero", "thp"),
     Mutant("munmap-neighbour", "munmap"),
+    # On debian-7.3. The first two are bugs that upstream's PT_RECLAIM was released with.
+    Mutant("reclaim-break-unseen", "dontneed-refill", smp=4),
+    Mutant("reclaim-collapse-unlocked", "thp", smp=4),
+    Mutant("reclaim-before-rmaps", "dontneed-truncate", smp=4),
+    Mutant("reclaim-hint-believed", "dontneed-fault"),
+    Mutant("reclaim-move-unchecked", "mremap-neighbour", smp=4),
 ]
 each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 
