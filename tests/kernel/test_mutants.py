@@ -36,6 +36,7 @@ class Mutant:
     name: str
     race: str
     smp: int = 2  # fewer CPUs, fewer flush IPIs: more operations under emulation
+    base: str = "debian-6.1"
 
     @property
     def variant(self) -> str:
@@ -58,11 +59,11 @@ MUTANTS = [
     Mutant("split-zero", "thp"),
     Mutant("munmap-neighbour", "munmap"),
     # On debian-7.3. The first two are bugs that upstream's PT_RECLAIM was released with.
-    Mutant("reclaim-break-unseen", "dontneed-refill", smp=4),
-    Mutant("reclaim-collapse-unlocked", "thp", smp=4),
-    Mutant("reclaim-before-rmaps", "dontneed-truncate", smp=4),
-    Mutant("reclaim-hint-believed", "dontneed-fault"),
-    Mutant("reclaim-move-unchecked", "mremap-neighbour", smp=4),
+    Mutant("reclaim-break-unseen", "dontneed-refill", smp=4, base="debian-7.3"),
+    Mutant("reclaim-collapse-unlocked", "thp", smp=4, base="debian-7.3"),
+    Mutant("reclaim-before-rmaps", "dontneed-truncate", smp=4, base="debian-7.3"),
+    Mutant("reclaim-hint-believed", "dontneed-fault", base="debian-7.3"),
+    Mutant("reclaim-move-unchecked", "mremap-neighbour", smp=4, base="debian-7.3"),
 ]
 each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 
@@ -103,7 +104,7 @@ def run(harness: Harness, variant: str, mutant: Mutant, tmp_path: Path) -> list[
     """Why the race failed on the variant; empty when it passed."""
     out = tmp_path / variant
     done = harness("stability", "--suite", "races", "--tests", f"race-{mutant.race}",
-                   "--variants", variant, "--seed", str(SEED), "--minutes", str(MINUTES),
+                   "--base", mutant.base, "--variants", variant, "--seed", str(SEED), "--minutes", str(MINUTES),
                    "--smp", str(mutant.smp), "--out", str(out), timeout=3000)
     assert done.code in (0, 1, 4), done.err
     verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
