@@ -104,8 +104,9 @@ def run(harness: Harness, variant: str, mutant: Mutant, tmp_path: Path) -> list[
     """Why the race failed on the variant; empty when it passed."""
     out = tmp_path / variant
     done = harness("stability", "--suite", "races", "--tests", f"race-{mutant.race}",
-                   "--base", mutant.base, "--variants", variant, "--seed", str(SEED), "--minutes", str(MINUTES),
-                   "--smp", str(mutant.smp), "--out", str(out), timeout=3000)
+                   "--base", mutant.base, "--variants", variant, "--seed", str(SEED),
+                   "--minutes", str(MINUTES), "--smp", str(mutant.smp), "--out", str(out),
+                   timeout=3000)
     assert done.code in (0, 1, 4), done.err
     verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
     assert {v["test"] for v in verdicts} >= {f"race-{mutant.race}"}
