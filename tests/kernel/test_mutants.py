@@ -25,6 +25,7 @@ pytestmark = pytest.mark.kernel
 
 WANTED = os.environ.get("HARNESS_MUTANTS", "").replace(",", " ").split()
 FOLDER = "tests/mutants"
+FOLDERS = {"debian-7.3": f"{FOLDER}/debian-7.3"}
 MINUTES = 0.5
 SEED = 1
 
@@ -41,7 +42,17 @@ class Mutant:
     @property
     def variant(self) -> str:
         """Its name in harness.toml."""
-        return f"mutant-{self.name}"
+        return f"mutant-{'reclaim-' if self.base in FOLDERS else ''}{self.name}"
+
+    @property
+    def unbroken(self) -> str:
+        """What it is compared with."""
+        return "reclaim-after-debug" if self.base in FOLDERS else "after-debug"
+
+    @property
+    def patch(self) -> str:
+        """Its patch, relative to the project."""
+        return f"{FOLDERS.get(self.base, FOLDER)}/{self.name}.patch"
 
 
 MUTANTS = [
@@ -59,27 +70,27 @@ MUTANTS = [
     Mutant("split-zero", "thp"),
     Mutant("munmap-neighbour", "munmap"),
     # On debian-7.3. The first two are bugs that upstream's PT_RECLAIM was released with.
-    Mutant("reclaim-break-unseen", "dontneed-refill", smp=4, base="debian-7.3"),
-    Mutant("reclaim-collapse-unlocked", "thp", smp=4, base="debian-7.3"),
-    Mutant("reclaim-before-rmaps", "dontneed-truncate", smp=4, base="debian-7.3"),
-    Mutant("reclaim-hint-believed", "dontneed-fault", base="debian-7.3"),
-    Mutant("reclaim-move-unchecked", "mremap-neighbour", smp=4, base="debian-7.3"),
+    Mutant("break-unseen", "dontneed-refill", smp=4, base="debian-7.3"),
+    Mutant("collapse-unlocked", "thp", smp=4, base="debian-7.3"),
+    Mutant("before-rmaps", "dontneed-truncate", smp=4, base="debian-7.3"),
+    Mutant("hint-believed", "dontneed-fault", base="debian-7.3"),
+    Mutant("move-unchecked", "mremap-neighbour", smp=4, base="debian-7.3"),
 ]
 each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 
 
 def test_every_patch_is_a_variant_and_a_case() -> None:
-    names = {path.stem for path in (ROOT / FOLDER).glob("*.patch")}
-    assert names == {mutant.name for mutant in MUTANTS}
+    patches = {str(path.relative_to(ROOT)) for path in (ROOT / FOLDER).rglob("*.patch")}
+    assert patches == {mutant.patch for mutant in MUTANTS}
     variants = config.load(ROOT).config.variants
-    assert {f"mutant-{name}" for name in names} == {n for n in variants if n.startswith("mutant-")}
+    assert {m.variant for m in MUTANTS} == {n for n in variants if n.startswith("mutant-")}
 
 
 @each_mutant
 def test_it_applies_to_the_series_without_fuzz(mutant: Mutant, tmp_path: Path) -> None:
     plan = plan_build(Workspace(), config.load(ROOT), mutant.variant, fetch=True)
     assert plan.source and plan.series
-    assert plan.series.patches[-1].name == f"{FOLDER}/{mutant.name}.patch"
+    assert plan.series.patches[-1].name == mutant.patch
     changed = plan.series.patches[-1].files
     assert all(name.startswith("mm/") and name.endswith(".c") for name in changed)
     series.apply(plan.series, plan.source.path, tmp_path, Progress(-1))
@@ -87,7 +98,7 @@ def test_it_applies_to_the_series_without_fuzz(mutant: Mutant, tmp_path: Path) -
 
 @each_mutant
 def test_the_text_says_what_it_breaks(mutant: Mutant) -> None:
-    text, _, _ = (ROOT / FOLDER / f"{mutant.name}.patch").read_text().partition("\n--- ")
+    text, _, _ = (ROOT / mutant.patch).read_text().partition("\n--- ")
     assert "bligation" in text and f"Race: {mutant.race}" in text
 
 
@@ -97,16 +108,15 @@ def test_its_race_catches_it(harness: Harness, mutant: Mutant, tmp_path: Path) -
     if not {"all", mutant.name} & set(WANTED):
         pytest.skip(f"needs HARNESS_MUTANTS=all or ={mutant.name} (make mutants): builds a kernel")
     assert run(harness, mutant.variant, mutant, tmp_path), f"{mutant.name} went unnoticed"
-    assert not run(harness, "after-debug", mutant, tmp_path), "the series itself fails"
+    assert not run(harness, mutant.unbroken, mutant, tmp_path), "the series itself fails"
 
 
 def run(harness: Harness, variant: str, mutant: Mutant, tmp_path: Path) -> list[str]:
     """Why the race failed on the variant; empty when it passed."""
     out = tmp_path / variant
     done = harness("stability", "--suite", "races", "--tests", f"race-{mutant.race}",
-                   "--base", mutant.base, "--variants", variant, "--seed", str(SEED),
-                   "--minutes", str(MINUTES), "--smp", str(mutant.smp), "--out", str(out),
-                   timeout=3000)
+                   "--variants", variant, "--seed", str(SEED), "--minutes", str(MINUTES),
+                   "--smp", str(mutant.smp), "--out", str(out), timeout=3000)
     assert done.code in (0, 1, 4), done.err
     verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
     assert {v["test"] for v in verdicts} >= {f"race-{mutant.race}"}

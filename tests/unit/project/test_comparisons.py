@@ -40,4 +40,5 @@ def test_a_suite_compares_what_is_declared_too(env: Setup) -> None:
         ["before-debug", "after-debug"], ["after-debug", "mutant-split-zero"],
     ]
     mutants = [name for name in env.project.config.variants if name.startswith("mutant-")]
-    assert {new for old, new in env.project.comparisons([*mutants, "after-debug"])} == set(mutants)
+    sound = ["after-debug", "reclaim-after-debug"]
+    assert {new for old, new in env.project.comparisons([*mutants, *sound])} == set(mutants)
