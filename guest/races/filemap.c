@@ -106,23 +106,21 @@ void filemap_punch_some(struct worker *w)
 	drop_run(page, count);
 }
 
-/* Nothing is lost if everything that was dirty had been written back. */
-void filemap_evict(struct worker *w)
+void filemap_sync_all(void)
 {
-	unsigned int page, count;
-	off_t at;
-
-	w->doing = "eviction";
-	page = rnd_run_in_range(w, &count);
-	at = (off_t)page * PAGE_SIZE;
-	if (sync_file_range(file, at, (off_t)count * PAGE_SIZE,
-			    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-			    SYNC_FILE_RANGE_WAIT_AFTER))
+	if (sync_file_range(file, 0, arena.size, SYNC_FILE_RANGE_WAIT_BEFORE |
+			    SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER))
 		race_error("sync_file_range: %s", strerror(errno));
-	if (madvise(page_at(page), count * PAGE_SIZE, MADV_DONTNEED))
+}
+
+void filemap_forget(void)
+{
+	if (fdatasync(file))
+		race_error("fdatasync: %s", strerror(errno));
+	if (madvise(arena.base, arena.size, MADV_DONTNEED))
 		race_error("MADV_DONTNEED: %s", strerror(errno));
-	if (posix_fadvise(file, at, (off_t)count * PAGE_SIZE, POSIX_FADV_DONTNEED))
-		race_error("posix_fadvise");
+	if (posix_fadvise(file, 0, arena.size, POSIX_FADV_DONTNEED))
+		race_error("posix_fadvise failed");
 }
 
 /* Through the file, piece by piece: entries go without madvise(). */

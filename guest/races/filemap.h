@@ -20,7 +20,8 @@ void filemap_advise(struct worker *w);		/* COLD, PAGEOUT, WILLNEED */
 void filemap_sync(struct worker *w);		/* cleans entries through rmap */
 void filemap_table(struct worker *w);		/* a whole table: dirtied, then unmapped at once */
 void filemap_punch_some(struct worker *w);	/* announced: a page, a few, a whole table */
-void filemap_evict(struct worker *w);		/* written back, and then out of the page cache */
+void filemap_sync_all(void);			/* all of it on the disk */
+void filemap_forget(void);			/* ... and out of the page cache */
 void filemap_drop_all(void);
 
 #endif
