@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * multi-fault: page faults per minute, the letter's second measurement.
+ * multi-fault: page faults per minute of many threads at once.
  *
  * Models: N threads, thread i pinned to CPU i modulo CPUs, each with a region
  * of its own. In every round each thread writes one byte in every 4 KiB page
@@ -15,7 +15,8 @@
  * tables; anything at all when THP is enabled (one fault then fills 2 MiB, the
  * count of faults below is then wrong, and "thp" in the output tells).
  *
- * The program is its own work after the description in the letter's thread;
+ * The program is its own work after the description in the thread of "Free user PTE
+ * page table pages" (linux-mm, August 2021);
  * it is used the same way:
  *	perf stat -e page-faults --repeat 5 ./multi-fault 8
  *
@@ -89,8 +90,8 @@ static bool finished(uint64_t rounds)
 	return now_ns() - start_ns >= max_ns;
 }
 
-/* One round of the letter; the dropper says whether it was the last. */
-static void letter_round(struct thread *t, bool counted)
+/* One round of all threads; the dropper says whether it was the last. */
+static void joint_round(struct thread *t, bool counted)
 {
 	touch(t->region);
 	pthread_barrier_wait(&barrier);
@@ -121,7 +122,7 @@ static void *run(void *arg)
 			touch(t->region);
 			drop(t->region);
 		} else {
-			letter_round(t, false);
+			joint_round(t, false);
 		}
 	}
 
@@ -137,7 +138,7 @@ static void *run(void *arg)
 		} while (!finished(++t->rounds));
 	} else {
 		do {
-			letter_round(t, true);
+			joint_round(t, true);
 			note_round(t);
 			t->rounds++;
 		} while (!stop);
@@ -178,7 +179,7 @@ static void report(void)
 	}
 	getrusage(RUSAGE_SELF, &usage);
 	printf("{\"program\":\"multi-fault\",\"threads\":%u,\"mode\":\"%s\",\"rounds\":%llu,\"rounds_max\":%llu,\"warmup\":%llu,\"faults\":%llu,\"elapsed_ns\":%llu,\"region\":%zu,\"align\":%zu,\"page_size\":%lu,\"cpus\":%ld,\"minor_faults\":%ld,\"major_faults\":%ld,\"thp\":\"%s\"",
-	       nr_threads, independent ? "independent" : "letter",
+	       nr_threads, independent ? "independent" : "together",
 	       (unsigned long long)rounds, (unsigned long long)most,
 	       (unsigned long long)warmup_rounds,
 	       (unsigned long long)(total * PTRS_PER_PTE),
@@ -201,8 +202,8 @@ static void set_seconds(uint64_t seconds)
 static void set_mode(const char *text)
 {
 	independent = !strcmp(text, "independent");
-	if (!independent && strcmp(text, "letter"))
-		die("--mode: letter or independent, not '%s'", text);
+	if (!independent && strcmp(text, "together"))
+		die("--mode: together or independent, not '%s'", text);
 }
 
 static void set_align(const char *text)
@@ -228,7 +229,7 @@ static const struct command command = {
 		  .number = set_max_rounds, .min = 1, .max = UINT32_MAX },
 		{ 'w', "--warmup", "ROUNDS", "before the clock starts, not counted (default 0)",
 		  .number = set_warmup_rounds, .min = 0, .max = UINT32_MAX },
-		{ 'm', "--mode", "MODE", "letter (default) or independent", .word = set_mode },
+		{ 'm', "--mode", "MODE", "together (default) or independent", .word = set_mode },
 		{ 'R', "--region", "BYTES", "per thread, a multiple of 2M (default 2M)",
 		  .bytes = set_region_size, .multiple = "2M" },
 		{ 'a', "--align", "BYTES",

@@ -7,8 +7,8 @@
  * it was given back with MADV_DONTNEED, and the memory in use now lies strewn
  * over the whole of it. Of the first (live + dropped) 2 MiB of the reserved
  * range, `live` hold pages, evenly spread; each of the others had a page
- * touched and dropped. How many of each make the letter's figures is reckoned
- * by the harness (harness/workloads/server_snapshot.py).
+ * touched and dropped. How many of each make a published server's figures is reckoned
+ * by the harness (harness/measure/workloads/server_snapshot.py).
  *
  * It prints its pid first and stays alive at the end until its standard input
  * ends (or gives a line), so that /proc/PID/status can be read from outside.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vmpte: the letter's loop, whose page tables are the subject.
+ * vmpte: a loop that touches and drops memory, whose page tables are the subject.
  *
  * Models: an allocator that maps a large range once, uses a part, gives the
  * memory back with MADV_DONTNEED, and goes on with the next part:

@@ -6,17 +6,22 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from harness.core import hosttools
 from harness.core.errors import HarnessError
-from harness.core.proc import capture
+from harness.core.hosttools import HostTool
+from harness.core.proc import capture, look_in_sbin
 from harness.core.workspace import Workspace
+from harness.kernel.series.seriestree import IDENTITY_HINT, missing_identity
+from harness.kernel.source.mirror import resolve_mirror
 from harness.machine import accel
+from harness.project.config import Project
 
 OK, WARN, MISSING = "ok", "warning", "missing"
 DISK_GIB = 10  # two trees with objects, two kernels, an image, overlays
+SPECIAL = ("fakeroot", "qemu-system-x86_64")  # have a check of their own
 MEMORY_GIB = 6  # a 4 GiB guest, and the compiler beside it
 
 
@@ -30,47 +35,32 @@ class Finding:
     purpose: str
     remedy: str = ""
 
-    def record(self) -> dict[str, Any]:
-        """For --json."""
-        return asdict(self)
 
-
-# program, Debian package, purpose, flag that makes it say its version
-TOOLS: tuple[tuple[str, str, str, str], ...] = (
-    ("gcc", "build-essential", "compiles kernels and guest programs", "--version"),
-    ("make", "build-essential", "drives the kernel's build", "--version"),
-    ("ld", "binutils", "links kernels", "--version"),
-    ("flex", "flex", "the kernel's configuration parser", "--version"),
-    ("bison", "bison", "the kernel's configuration parser", "--version"),
-    ("bc", "bc", "the kernel's time constants", "--version"),
-    ("perl", "perl", "checkpatch and some kernel scripts", "--version"),
-    ("lz4", "lz4", "compresses the kernel image", "--version"),
-    ("patch", "patch", "applies a series without fuzz", "--version"),
-    ("git", "git", "work trees of a series", "--version"),
-    ("ccache", "ccache", "compiles nothing twice", "--version"),
-    ("mmdebstrap", "mmdebstrap", "makes the guest's image", "--version"),
-    ("mke2fs", "e2fsprogs", "makes the image a file system", "-V"),
-    ("ssh-keygen", "openssh-client", "keys of the guest", ""),
-    ("setpriv", "util-linux", "no child outlives the harness", "--version"),
-    ("apt-get", "apt", "fetches and verifies the kernel's source", "--version"),
-)
-
-
-def examine(workspace: Workspace) -> list[Finding]:
-    """All findings, the gravest kind of each."""
-    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    findings = [_tool(*tool) for tool in TOOLS]
+def examine(workspace: Workspace, project: Project | None) -> list[Finding]:
+    """All findings, the gravest kind of each. ``project`` is the one we are in, if any."""
+    look_in_sbin()
+    findings = [
+        _tool(tool) for tool in hosttools.TOOLS
+        if tool.need != "sometimes" and tool.name not in SPECIAL
+    ]
     checks: tuple[Callable[[Workspace], Finding], ...] = (
-        _headers, _libraries, _fakeroot, _qemu, _kvm, _disk, _memory, _mirror,
+        _fakeroot, _identity, _qemu, _kvm, _disk, _memory,
     )
-    return findings + [check(workspace) for check in checks]
+    return [*findings, *(check(workspace) for check in checks), _mirror(project)]
 
 
-def _tool(program: str, package: str, purpose: str, flag: str) -> Finding:
-    path = shutil.which(program)
+def _tool(tool: HostTool) -> Finding:
+    state: str = MISSING if tool.need == "always" else WARN
+    remedy = f"apt-get install {tool.packages}"
+    if tool.file:
+        if not Path(tool.file).exists():
+            return Finding(tool.name, state, "", tool.purpose, remedy)
+        return Finding(tool.name, OK, tool.file, tool.purpose)
+    path = shutil.which(tool.name)
     if path is None:
-        return Finding(program, MISSING, "", purpose, f"apt-get install {package}")
-    return Finding(program, OK, _version(path, flag) if flag else path, purpose)
+        return Finding(tool.name, state, "", tool.purpose, remedy)
+    return Finding(tool.name, OK, _version(path, tool.version) if tool.version else path,
+                   tool.purpose)
 
 
 def _version(path: str, flag: str) -> str:
@@ -82,40 +72,29 @@ def _version(path: str, flag: str) -> str:
     return match.group(0) if match else path
 
 
-def _headers(_: Workspace) -> Finding:
-    purpose = "objtool, which the kernel's static keys need"
-    absent = [h for h in ("libelf.h", "openssl/ssl.h") if not (Path("/usr/include") / h).exists()]
-    if absent:
-        return Finding(
-            "libelf, libssl", MISSING, "", purpose, "apt-get install libelf-dev libssl-dev"
-        )
-    return Finding("libelf, libssl", OK, "headers", purpose)
-
-
-def _libraries(_: Workspace) -> Finding:
-    purpose = "the kernel's selftests (harness stability --suite selftests)"
-    absent = [h for h in ("sys/capability.h", "numa.h") if not (Path("/usr/include") / h).exists()]
-    if absent:
-        return Finding(
-            "libcap, libnuma", WARN, "", purpose, "apt-get install libcap-dev libnuma-dev"
-        )
-    return Finding("libcap, libnuma", OK, "headers", purpose)
-
-
 def _fakeroot(_: Workspace) -> Finding:
-    purpose = "right owners in the image without being root"
+    tool = hosttools.BY_NAME["fakeroot"]
     if os.geteuid() == 0:
-        return Finding("fakeroot", OK, "not needed as root", purpose)
-    path = shutil.which("fakeroot")
-    if path is None:
-        return Finding("fakeroot", MISSING, "", purpose, "apt-get install fakeroot")
-    return Finding("fakeroot", OK, path, purpose)
+        return Finding(tool.name, OK, "not needed as root", tool.purpose)
+    return _tool(tool)
+
+
+def _identity(_: Workspace) -> Finding:
+    purpose = "the commits of a series' work tree (harness series edit)"
+    if shutil.which("git") is None:
+        return Finding("git identity", WARN, "unknown without git", purpose)
+    if why := missing_identity():
+        return Finding("git identity", WARN, why, purpose, IDENTITY_HINT)
+    return Finding("git identity", OK, "git knows who commits", purpose)
 
 
 def _qemu(_: Workspace) -> Finding:
     purpose = "boots the guests"
     path = shutil.which("qemu-system-x86_64")
-    remedy = "apt-get install -t bookworm-backports qemu-system-x86 (or `make setup` as root)"
+    remedy = (
+        "apt-get install qemu-system-x86, from your release's backports if its own is older"
+        " (or `make setup` as root)"
+    )
     if path is None:
         return Finding("QEMU", MISSING, "", purpose, remedy)
     version = accel.qemu_version(path)
@@ -158,13 +137,10 @@ def _memory(_: Workspace) -> Finding:
     )
 
 
-def _mirror(_: Workspace) -> Finding:
-    from harness.kernel.source.mirror import resolve_mirror  # noqa: PLC0415
-    from harness.project import config  # noqa: PLC0415
-
-    purpose = "the kernel's source and the image's packages"
+def _mirror(project: Project | None) -> Finding:
+    purpose = "Debian's kernel sources and the image's packages"
     try:
-        mirror = resolve_mirror(config.load().settings.mirror, None)
+        mirror = resolve_mirror(project.settings.mirror if project else "", None)
     except HarnessError as error:
         return Finding("Debian mirror", MISSING, error.message, purpose, error.hint)
     return Finding("Debian mirror", OK, f"{mirror.url} ({mirror.origin})", purpose)

@@ -18,7 +18,7 @@ from tests.places import ROOT
 
 # All that these tests start inherits this: their guests are told from those of other people.
 OURS = f"HARNESS_TESTS={os.getpid()}"
-os.environ.update([OURS.split("=", 1)])
+os.environ.update({"HARNESS_TESTS": OURS.partition("=")[2]})
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ import harness
 from harness.cli import (
     bases_command,
     bench_command,
+    bisect_command,
     build_command,
     care,
     census_command,
+    compare_command,
     guest_command,
     ltp_command,
     nightly_command,
@@ -20,9 +22,10 @@ from harness.cli import (
     reproduce_command,
     series_command,
     stability_command,
+    try_command,
 )
 from harness.cli.common import say
-from harness.cli.once import Command
+from harness.cli.once import Command, CommandWithProgram
 
 app = typer.Typer(
     name="harness", no_args_is_help=True, pretty_exceptions_enable=False,
@@ -34,6 +37,9 @@ app.command(cls=Command)(build_command.build)
 app.command(cls=Command)(bases_command.bases)
 app.command(cls=Command)(guest_command.boot)
 app.command(cls=Command)(guest_command.run)
+app.command(cls=CommandWithProgram)(compare_command.compare)
+app.command(cls=Command)(bisect_command.bisect)
+app.command("try", cls=Command)(try_command.try_series)
 app.command(cls=Command)(bench_command.bench)
 app.command(cls=Command)(report_command.report)
 app.command(cls=Command)(ltp_command.ltp)

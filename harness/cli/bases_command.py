@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from harness.cli import common
-from harness.cli.common import Setup
+from harness.lab import Lab
 
 
 def bases(
     names: Annotated[list[str] | None, typer.Argument(help="Bases [all of harness.toml].")] = None,
     fetch: Annotated[
-        str, typer.Option("--fetch", metavar="BASE", help="Fetch this base if it is not here.")
-    ] = "",
+        str | None,
+        typer.Option("--fetch", metavar="BASE", help="Fetch this base if it is not here."),
+    ] = None,
     refresh: Annotated[
-        str, typer.Option("--refresh", metavar="BASE", help="Ask for this base anew.")
-    ] = "",
+        str | None, typer.Option("--refresh", metavar="BASE", help="Ask for this base anew.")
+    ] = None,
     origin: common.Origin = None,
     mirror: common.MirrorUrl = None,
     as_json: common.Json = False,
@@ -31,9 +32,9 @@ def bases(
     Example: harness bases --refresh debian-6.1
     """
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
-    wanted = refresh or fetch
-    if wanted:
-        _fetch(env, wanted, bool(refresh), origin, mirror)
+    wanted = fetch if refresh is None else refresh
+    if wanted is not None:
+        _fetch(env, wanted, refresh is not None, origin, mirror)
         names = names or [wanted]
     from harness.kernel.source.reach import survey  # noqa: PLC0415
 
@@ -56,7 +57,7 @@ def bases(
 
 
 def _fetch(
-    env: Setup, name: str, refresh: bool, origin: str | None, mirror: str | None
+    env: Lab, name: str, refresh: bool, origin: str | None, mirror: str | None
 ) -> None:
     from harness.kernel.source.fetching import Wanted  # noqa: PLC0415
     from harness.kernel.source.sources import find_source, get_source  # noqa: PLC0415

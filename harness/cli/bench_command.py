@@ -2,64 +2,100 @@
 
 from __future__ import annotations
 
-import datetime
 import resource
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli import common, report_command
-from harness.cli.common import Setup
+from harness.cli.common import Numbers, Words
 from harness.core.errors import EXIT_GUEST_CRASH, UserError
+
+if TYPE_CHECKING:
+    from harness.lab import Lab
+    from harness.records.plans import Plan
+
+Threads = Annotated[
+    Numbers | None,
+    typer.Option("--threads", parser=Numbers.parse, metavar="N,N", help="e.g. 1,8,16 [profile]."),
+]
+Variants = Annotated[
+    Words | None,
+    typer.Option(
+        "--variants", parser=Words.parse, metavar="A,B",
+        help="Variants of harness.toml, comma-separated [its default ones].",
+    ),
+]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="A profile of harness.toml [its default one].")
+]
+Workloads = Annotated[
+    Words | None,
+    typer.Option(
+        "--workload", parser=Words.parse, metavar="A,B", help="Only these, comma-separated "
+        "[all of the profile].",
+    ),
+]
+Boots = Annotated[int | None, typer.Option("--boots", min=1, help="Per variant [profile].")]
+Repeat = Annotated[int | None, typer.Option("--repeat", min=1, help="Per boot [profile].")]
+Duration = Annotated[
+    int | None,
+    typer.Option("--duration", min=1, help="Seconds of each run that lasts a time [profile]."),
+]
+Rounds = Annotated[
+    int | None,
+    typer.Option("--rounds", min=1, help="Rounds of each run; instead of seconds [profile]."),
+]
+Accels = Annotated[
+    str | None,
+    typer.Option(
+        "--accel", metavar="A,B",
+        help="auto, kvm, tcg, icount (TCG that counts instructions); tcg,icount does both "
+        "[profile, else auto].",
+    ),
+]
+Control = Annotated[
+    bool | None,
+    typer.Option(
+        "--control/--no-control",
+        help="Boot the first variant a second time, apart (A/A) [where time is measured].",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="The run's directory [results/TIME-PROFILE]."),
+]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")
+]
+
+WITH_RESUME = (
+    "resume", "source", "mirror", "jobs", "dry_run", "as_json", "quiet", "verbose", "workspace",
+)
 
 
 def bench(
-    threads: Annotated[str, typer.Option("--threads", help="e.g. 1,8,16 [profile].")] = "",
-    variants: Annotated[
-        str, typer.Option("--variants", help="Comma-separated [those of harness.toml].")
-    ] = "",
-    base: common.BaseName = "",
-    profile: Annotated[str, typer.Option("--profile", help="quick, letter, ... [quick].")] = "",
-    workload: Annotated[
-        str, typer.Option("--workload", help="Only these, comma-separated [profile].")
-    ] = "",
-    boots: Annotated[int, typer.Option("--boots", min=0, help="Per variant [profile].")] = 0,
-    repeat: Annotated[int, typer.Option("--repeat", min=0, help="Per boot [profile].")] = 0,
-    duration: Annotated[
-        int, typer.Option("--duration", min=0, help="Seconds of each multi-fault run [profile].")
-    ] = 0,
-    rounds: Annotated[
-        int, typer.Option("--rounds", min=0, help="Rounds of multi-fault instead of seconds.")
-    ] = 0,
-    accel: Annotated[
-        str,
-        typer.Option(
-            "--accel",
-            help="auto, kvm, tcg, icount (TCG that counts instructions); tcg,icount does both "
-            "[profile, else auto].",
-        ),
-    ] = "",
-    control: Annotated[
-        bool | None,
-        typer.Option(
-            "--control/--no-control",
-            help="Boot the first variant under a second name too (A/A) [where time is measured].",
-        ),
-    ] = None,
-    smp: common.Smp = 0,
-    memory: common.Memory = "",
-    append: common.Append = "",
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The run's directory [results/...].")
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")
-    ] = None,
+    context: typer.Context,
+    threads: Threads = None,
+    variants: Variants = None,
+    base: common.BaseName = None,
+    profile: ProfileName = None,
+    workload: Workloads = None,
+    boots: Boots = None,
+    repeat: Repeat = None,
+    duration: Duration = None,
+    rounds: Rounds = None,
+    accel: Accels = None,
+    control: Control = None,
+    smp: common.Smp = None,
+    memory: common.Memory = None,
+    append: common.Append = None,
+    out: Out = None,
+    resume: Resume = None,
     source: common.SourceDir = None,
     mirror: common.MirrorUrl = None,
-    jobs: common.Jobs = 0,
+    jobs: common.Jobs = None,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
@@ -70,72 +106,60 @@ def bench(
 
     Example: harness bench --threads 1,8,16
     """
-    from harness.cli import experiment  # noqa: PLC0415
-    from harness.measure import planning as plans  # noqa: PLC0415
-    from harness.records.old_runs import load_run  # noqa: PLC0415
+    from harness.measure.measuring import Making  # noqa: PLC0415
+    from harness.measure.planning import Overrides  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    making = Making(source, mirror, jobs)
     if resume is not None:
-        recorded = load_run(resume).plan
-        plan = plans.from_record(recorded)
-        env = replace(env, project=env.project.on_base(str(recorded.get("base", ""))))
-        if base:
-            raise UserError("--resume goes on with the run's own base", hint="drop --base")
-        if out is not None:
-            raise UserError("--resume goes on in the run's own directory", hint="drop --out")
+        _only_with_resume(context)
+        plan = lab.recorded_plan(resume)
     else:
-        defaults, guest = env.project.config.defaults, env.project.config.guest
-        plan = plans.make_plan(
-            env.project, profile=profile or defaults.profile,
-            variants=_variants(env, variants), accel=accel, smp=smp or guest.smp,
-            memory=memory or guest.memory, cmdline=append,
-            overrides=plans.Overrides(
-                threads=plans.parse_threads(threads) if threads else (), boots=boots,
-                repeat=repeat, seconds=duration, rounds=rounds, control=control,
-                workloads=common.names(workload, "--workload") if workload else (),
+        plan = lab.plan(
+            profile, variants=variants, accel=accel, smp=smp, memory=memory, append=append or "",
+            try_kvm=not dry_run,
+            overrides=Overrides(
+                threads=threads, boots=boots, repeat=repeat, seconds=duration, rounds=rounds,
+                control=control, workloads=workload,
             ),
         )
-    directory = resume or _directory(env, out, plan.profile)
     if dry_run:
-        common.say("\n".join(experiment.describe_plan(plan)))
-        for baseline, name in experiment.declared_pairs(env, plan.variants):
-            common.say(f"compared: {name} with {baseline}")
+        preview(lab, plan, resume)
         return
-    request = experiment.Request(plan, directory, source=source, mirror=mirror, jobs=jobs)
-    crashes = experiment.conduct(env, request)
-    report_command.show(env, [directory], directory, as_json)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    env.progress.detail(f"peak memory of the harness: {peak:.0f} MiB (aim <= 300 MiB)")
-    if crashes:
+    done = lab.measure(plan, out, making) if resume is None else lab.resume(resume, making)
+    if done.resumed_for_nothing:
+        lab.progress.say(f"{done.directory} was finished: nothing is left to do")
+        return
+    report_command.show(lab, [done.directory], done.directory, as_json)
+    lab.progress.detail(f"peak memory of the harness: {_peak_mib():.0f} MiB (aim <= 300 MiB)")
+    if done.crashes:
         raise typer.Exit(EXIT_GUEST_CRASH)
 
 
-def _variants(env: Setup, text: str) -> list[str]:
-    """The variants to measure.
-
-    Among the default ones, one whose series is still empty is left out with a warning;
-    asked for by name it is an error.
-    """
-    if text:
-        return common.names(text, "--variants")
-    from harness.kernel.series.patchlist import own_series  # noqa: PLC0415
-
-    found = []
-    for name in env.project.config.defaults.variants:
-        try:
-            own_series(env.workspace, env.project, name, env.progress, fetch=False)
-        except UserError as error:
-            env.progress.warn(f"variant {name} is left out: {error.message}")
-            continue
-        found.append(name)
-    return found
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _directory(env: Setup, out: Path | None, profile: str) -> Path:
-    """Where the run goes; refuses a directory that holds one already."""
-    if out is not None:
-        if (out / "run.json").exists():
-            raise UserError(f"{out} holds a run already", hint=f"use --resume {out}, or another")
-        return out
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
-    return env.project.results / f"{stamp}-{profile}"
+def _only_with_resume(context: typer.Context) -> None:
+    """What is measured stands in the run's record: options that change it would be ignored."""
+    for option in context.command.params:
+        name = option.name or ""
+        source = context.get_parameter_source(name)
+        if name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
+            flag = max(option.opts, key=len)
+            raise UserError(
+                "--resume goes on with the run's own plan in its own directory",
+                hint=f"drop {flag}",
+            )
+
+
+def preview(lab: Lab, plan: Plan, resumed: Path | None) -> None:
+    """What would be built and measured, and how long it takes; for --dry-run."""
+    from harness.kernel.build import forecast  # noqa: PLC0415
+    from harness.measure import plan_words, workloads  # noqa: PLC0415
+
+    if first := forecast.words(lab.on_base(plan.base).forecast(plan.variants)):
+        common.say(first)
+    if resumed is not None:
+        common.say(f"{len(lab.boots_left(resumed))} of {len(plan.boots)} boots are left")
+    common.say("\n".join(plan_words.describe(plan, workloads.of(lab.project))))

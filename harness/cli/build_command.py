@@ -7,18 +7,22 @@ from typing import Annotated
 import typer
 
 from harness.cli import common
-from harness.project.config import Project
+from harness.cli.common import Words
 
 
 def build(
     variant: Annotated[
-        str, typer.Option("--variant", help="Comma-separated variants [those of harness.toml].")
-    ] = "",
-    base: common.BaseName = "",
+        Words | None,
+        typer.Option(
+            "--variant", parser=Words.parse, metavar="A,B",
+            help="Variants, comma-separated [the default ones of harness.toml].",
+        ),
+    ] = None,
+    base: common.BaseName = None,
     source: common.SourceDir = None,
     mirror: common.MirrorUrl = None,
     origin: common.Origin = None,
-    jobs: common.Jobs = 0,
+    jobs: common.Jobs = None,
     force: Annotated[bool, typer.Option("--force", help="Build even if it is cached.")] = False,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
@@ -30,39 +34,29 @@ def build(
 
     Example: harness build --variant before,after
     """
-    from harness.kernel.build.builds import build_variant, plan_build  # noqa: PLC0415
+    from harness.kernel.build.builds import plan_build  # noqa: PLC0415
     from harness.kernel.source.fetching import Wanted  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    names = _variants(env.project, variant, base)
-    wanted = Wanted(mirror=mirror, origin=origin)
+    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    names = list(variant or lab.project.config.defaults.variants)
+    common.check_base(lab.project, names, base or "", "--variant")
     if dry_run:
+        wanted = Wanted(mirror=mirror, origin=origin)
         for name in names:
             plan = plan_build(
-                env.workspace, env.project, name, source_dir=source, wanted=wanted,
-                progress=env.progress,
+                lab.workspace, lab.project, name, source_dir=source, wanted=wanted,
+                progress=lab.progress,
             )
             common.say("\n".join(plan.steps()))
         return
     builds = [
-        build_variant(
-            env.workspace, env.project, name, source_dir=source, wanted=wanted,
-            jobs=jobs or None, force=force, progress=env.progress,
-        )
+        lab.build(name, source=source, mirror=mirror, origin=origin, jobs=jobs, force=force)
         for name in names
     ]
     if as_json:
         common.print_json([
-            {"directory": str(b.directory), **b.kernel.model_dump()}
-            for b in builds
+            {"directory": str(build.directory), **build.kernel.model_dump()} for build in builds
         ])
-    else:
-        for b in builds:
-            common.say(f"{b.variant}: {b.release}  {b.bzimage}")
-
-
-def _variants(project: Project, text: str, base: str) -> list[str]:
-    """The variants to build; with ``base`` they must be of that one."""
-    wanted = common.names(text, "--variant") if text else list(project.config.defaults.variants)
-    common.check_base(project, wanted, base, "--variant")
-    return wanted
+        return
+    for build in builds:
+        common.say(f"{build.variant}: {build.release}  {build.bzimage}")

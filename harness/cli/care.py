@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,9 @@ import typer
 
 from harness.cli import common
 from harness.core.errors import EXIT_USER, UserError
+from harness.core.workspace import Workspace
+from harness.project import config
+from harness.project.config import Project
 
 PARTS = ("builds", "work", "sources", "series", "images", "programs", "disks", "downloads",
          "ccache", "logs", "tmp", "guests")
@@ -32,10 +36,9 @@ def doctor(
     """
     from harness import doctor as doctors  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
-    findings = doctors.examine(env.workspace)
+    findings = doctors.examine(Workspace(workspace), _project_here())
     if as_json:
-        common.print_json([finding.record() for finding in findings])
+        common.print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             if quiet and finding.state == doctors.OK:
@@ -45,6 +48,15 @@ def doctor(
                 common.say(f"{'':8} {'':15} -> {finding.remedy}")
     if any(finding.state == doctors.MISSING for finding in findings):
         raise typer.Exit(EXIT_USER)
+
+
+def _project_here() -> Project | None:
+    """The project that we are in; None where there is none, as on a computer just set up."""
+    try:
+        root = config.find_root()
+    except UserError:
+        return None
+    return config.load(root)
 
 
 def cache(
@@ -59,12 +71,12 @@ def cache(
 
     Example: harness cache prune
     """
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
-    root = env.workspace.root
+    cache_dir = Workspace(workspace)
+    root = cache_dir.root
     if action not in ("show", "prune", "clear"):
         raise UserError(f"unknown action '{action}'", hint="known: show, prune, clear")
     if action != "show":
-        with env.workspace.sole("bench", "a bench runs"):
+        with cache_dir.sole("bench", "a bench runs"):
             for part in PRUNED if action == "prune" else PARTS:
                 shutil.rmtree(root / part, ignore_errors=True)
             _drop_half_made(root)

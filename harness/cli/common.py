@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +12,7 @@ import typer
 
 from harness.core.errors import UserError
 from harness.core.progress import Progress
-from harness.core.workspace import Workspace
-from harness.project import config
+from harness.lab import Lab
 from harness.project.config import Project
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")]
@@ -36,20 +34,30 @@ Origin = Annotated[
     ),
 ]
 BaseName = Annotated[
-    str, typer.Option("--base", help="A base of harness.toml, instead of the default one.")
+    str | None,
+    typer.Option("--base", help="A base of harness.toml, instead of the default one."),
 ]
 SourceDir = Annotated[
     Path | None,
     typer.Option("--source", metavar="DIR", help="Build this kernel tree instead of the base's."),
 ]
-Jobs = Annotated[int, typer.Option("-j", "--jobs", min=0, help="Compile jobs [all cores].")]
+Jobs = Annotated[int | None, typer.Option("-j", "--jobs", min=1, help="Compile jobs [all cores].")]
 AccelName = Annotated[
-    str, typer.Option("--accel", help="auto, kvm, tcg, or icount (TCG that counts instructions).")
+    str | None,
+    typer.Option(
+        "--accel", help="auto, kvm, tcg, or icount (TCG that counts instructions) [auto]."
+    ),
 ]
-Smp = Annotated[int, typer.Option("--smp", min=0, max=64, help="vCPUs [harness.toml].")]
-Memory = Annotated[str, typer.Option("--memory", "-m", help="Guest memory, e.g. 4G.")]
-Append = Annotated[str, typer.Option("--append", help="More words for the kernel command line.")]
-Variant = Annotated[str, typer.Option("--variant", help="Variant of harness.toml to boot.")]
+Smp = Annotated[int | None, typer.Option("--smp", min=1, max=64, help="vCPUs [harness.toml].")]
+Memory = Annotated[
+    str | None, typer.Option("--memory", "-m", help="Guest memory, e.g. 4G [harness.toml].")
+]
+Append = Annotated[
+    str | None, typer.Option("--append", help="More words for the kernel command line.")
+]
+Variant = Annotated[
+    str | None, typer.Option("--variant", help="A variant of harness.toml [its first default].")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
 
@@ -94,21 +102,16 @@ def _distinct(words: list[str], text: str) -> list[str]:
     return words
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What nearly every command starts from."""
+def setup(
+    *, quiet: bool, verbose: bool, workspace: Path | None, base: str | None = None,
+    project: Project | None = None,
+) -> Lab:
+    """The laboratory that a command works in; ``base`` replaces the default base.
 
-    project: Project
-    workspace: Workspace
-    progress: Progress
-
-
-def setup(*, quiet: bool, verbose: bool, workspace: Path | None, base: str = "") -> Setup:
-    """Read harness.toml and open the cache; ``base`` replaces the default base."""
-    return Setup(
-        config.load().on_base(base), Workspace(workspace),
-        Progress(-1 if quiet else 1 if verbose else 0),
-    )
+    ``project`` is used instead of the one around the working directory.
+    """
+    progress = Progress(-1 if quiet else 1 if verbose else 0)
+    return Lab(project, workspace=workspace, progress=progress).on_base(base)
 
 
 def print_json(value: Any) -> None:

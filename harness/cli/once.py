@@ -36,3 +36,23 @@ def _is_list(option: typer.core.TyperOption) -> bool:
     """Whether it takes several values in one word."""
     described = getattr(option, "type_descriptor", None)
     return getattr(described, "annotation", None) in LISTS
+
+
+PROGRAM = "program"
+
+
+class CommandWithProgram(Command):
+    """A command that may be followed by ``--`` and a program of the user's with its arguments.
+
+    They are in ``ctx.meta[PROGRAM]``, apart from the words before the dashes.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands before the dashes; raises :class:`UserError` for dashes and nothing."""
+        ctx.meta[PROGRAM] = []
+        if "--" in args:
+            at = args.index("--")
+            args, ctx.meta[PROGRAM] = args[:at], args[at + 1:]
+            if not ctx.meta[PROGRAM]:
+                raise UserError("no program stands behind --", hint="-- ./mybench --n 5")
+        return super().parse_args(ctx, args)

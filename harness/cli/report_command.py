@@ -1,35 +1,46 @@
-"""``harness report``: say what was measured, from a run's files alone."""
+"""``harness report``: say what was measured, from runs' files alone."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli import common
-from harness.cli.common import Setup
+from harness.cli.common import Words
 from harness.core.errors import UserError
+from harness.lab import Lab
 
 
 def report(
     runs: Annotated[
         list[Path] | None, typer.Argument(
-            help="Run directories [the newest run]; those of `harness stability` add its verdicts.",
+            help="Run directories (default: the newest measurement); runs of suites among them "
+                 "add what they found.",
         )
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where to write [the first run].")
+        Path | None, typer.Option(
+            "--out", metavar="DIR",
+            help="Where to write (default: the run itself; of several runs a new directory).",
+        )
     ] = None,
     mail: Annotated[
         bool, typer.Option("--mail", help="Print plain text, 72 columns, for a mailing list.")
     ] = False,
     trend: Annotated[
-        bool, typer.Option("--trend", help="Each metric across runs [all runs], steps marked.")
+        bool, typer.Option(
+            "--trend", help="Each metric across runs (default: all runs), steps marked."
+        )
     ] = False,
     metric: Annotated[
-        str, typer.Option("--metric", help="With --trend: only these [page tables and costs].")
-    ] = "",
+        Words | None, typer.Option(
+            "--metric", parser=Words.parse, metavar="A,B",
+            help="With --trend: only these (default: memory and costs).",
+        )
+    ] = None,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
     verbose: common.Verbose = False,
@@ -39,59 +50,79 @@ def report(
 
     Example: harness report results/20260101-120000-quick --json
     """
-    from harness.report.data import tested as stability  # noqa: PLC0415
-    from harness.report.data.find import newest_run  # noqa: PLC0415
+    from harness.report.analysis.analyse import analyse  # noqa: PLC0415
+    from harness.report.data.find import is_suite_run, newest_run  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
     results = env.project.results
-    if metric and not trend:
+    if metric is not None and not trend:
         raise UserError("--metric chooses what --trend shows", hint="add --trend")
     if trend:
         _trend(env, list(runs or []), results, (out, metric), as_json)
         return
     directories = list(runs or [])
-    if all(stability.is_run(directory) for directory in directories):
+    if all(is_suite_run(directory) for directory in directories):
         directories.append(newest_run(results))
-    measured = next(one for one in directories if not stability.is_run(one))
     if mail:
-        from harness.report.data.load import load  # noqa: PLC0415
-        from harness.report.pages.text import mail as as_mail  # noqa: PLC0415
+        from harness.report.pages.mail import mail as as_mail  # noqa: PLC0415
 
-        common.say(as_mail(load(directories)))
+        common.say(as_mail(analyse(directories)))
         return
-    show(env, directories, out or measured, as_json)
+    show(env, directories, out or place_for(directories, results), as_json)
+
+
+def place_for(runs: list[Path], results: Path) -> Path:
+    """Where a report is written: one run's own directory; several runs' in a new one.
+
+    A run's own report says what that run says, and is not written over by a merged one.
+    """
+    if len({run.resolve() for run in runs}) == 1:
+        return runs[0]
+    stem = time.strftime("report-%Y%m%d-%H%M%S", time.gmtime())
+    names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1000))
+    return next(results / name for name in names if not (results / name).exists())
 
 
 def _trend(
-    env: Setup, runs: list[Path], results: Path, chosen: tuple[Path | None, str], as_json: bool
+    env: Lab, runs: list[Path], results: Path, chosen: tuple[Path | None, Words | None],
+    as_json: bool,
 ) -> None:
     """Write trend.html and print the trends."""
-    from harness.report.analysis import trend as trends  # noqa: PLC0415
+    from harness.report.analysis.trend import trends  # noqa: PLC0415
     from harness.report.data.find import all_runs  # noqa: PLC0415
-    from harness.report.pages.trend_page import write_trend  # noqa: PLC0415
+    from harness.report.pages.trend_page import (  # noqa: PLC0415
+        trend_json,
+        trend_text,
+        write_trend,
+    )
 
-    out, metric = chosen
-    wanted = common.names(metric, "--metric") if metric else []
-    found, warnings = trends.trends(runs or all_runs(results), wanted)
+    out, wanted = chosen
+    found, warnings = trends(runs or all_runs(results), wanted or ())
     path = write_trend(found, warnings, out or results)
     if as_json:
-        common.print_json([trend.as_dict() for trend in found])
+        common.print_json(trend_json(found))
     else:
-        common.say(trends.text(found, warnings))
+        common.say(trend_text(found, warnings))
     env.progress.say(f"trend: {path}")
 
 
-def show(env: Setup, runs: list[Path], out: Path, as_json: bool) -> None:
-    """Write a report and print what it says in short."""
-    from harness.report.analysis.rows import rows  # noqa: PLC0415
-    from harness.report.data.load import load  # noqa: PLC0415
-    from harness.report.pages.text import terminal_summary  # noqa: PLC0415
+def show(
+    env: Lab, runs: list[Path], out: Path, as_json: bool, *, mail: bool = False
+) -> set[str]:
+    """Write a report and print what it says in short; the verdicts of costs, as words."""
+    from harness.report.analysis.analyse import analyse  # noqa: PLC0415
+    from harness.report.pages.exports import as_json as exported  # noqa: PLC0415
+    from harness.report.pages.mail import mail as as_mail  # noqa: PLC0415
+    from harness.report.pages.terminal import terminal_text  # noqa: PLC0415
     from harness.report.pages.write import write_report  # noqa: PLC0415
 
-    data = load(runs)
-    files = write_report(data, out)
+    analysis = analyse(runs)
+    files = write_report(analysis, out)
     if as_json:
-        common.print_json(rows(data))
+        common.print_json(exported(analysis))
     else:
-        common.say(terminal_summary(data))
+        common.say(as_mail(analysis) if mail else terminal_text(analysis))
     env.progress.say(f"report: {files.html}")
+    return {
+        claim.word for row in analysis.rows if row.is_cost for claim in row.claims.values()
+    }

@@ -10,24 +10,47 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import common
-from harness.cli.common import Setup
 from harness.cli.once import Command
 from harness.core.deadline import Deadline
 from harness.core.errors import EXIT_REGRESSION, GuestCrash, HarnessError, UserError
+from harness.lab import Lab
 
 if TYPE_CHECKING:
     from harness.kernel.series.patches import Series
 
+TRY_SECONDS = 3600.0  # that a command on one prefix of the series may take
 app = typer.Typer(
     no_args_is_help=True, help="The patch series of a base: status, edit, save, check, bisect."
 )
-VariantName = Annotated[str, typer.Option("--variant", help="The variant whose series it is.")]
+VariantName = Annotated[
+    str | None,
+    typer.Option(
+        "--variant", help="The variant whose series it is [the first default one with a series]."
+    ),
+]
 Tree = Annotated[
     Path | None, typer.Option("--tree", metavar="DIR", help="Work tree [in the workspace].")
 ]
 
 
-def _directory(env: Setup, variant: str) -> Path | None:
+def _named(env: Lab, variant: str | None) -> str:
+    """The variant asked for, or the first with a series: of the default ones, of the base's."""
+    project = env.project
+    if variant is not None:
+        project.variant(variant)
+        return variant
+    base = project.config.defaults.base
+    names = [
+        *project.config.defaults.variants,
+        *(name for name in project.config.variants if project.base_name(name) == base),
+    ]
+    found = next((name for name in names if project.series_name(name)), "")
+    if not found:
+        raise UserError(f"no variant on base {base} has a series", hint="name one with --variant")
+    return found
+
+
+def _directory(env: Lab, variant: str) -> Path | None:
     """The directory of a variant's series; None when it comes from a mailbox."""
     from harness.kernel.series.patchlist import table  # noqa: PLC0415
 
@@ -35,10 +58,10 @@ def _directory(env: Setup, variant: str) -> Path | None:
     if not name:
         raise UserError(f"variant {variant} has no series", hint="name one with --variant")
     wanted = table(env.project, name)
-    return env.project.root / wanted.path if wanted.kind == "dir" else None
+    return env.project.path(wanted.path) if wanted.kind == "dir" else None
 
 
-def _series(env: Setup, variant: str) -> Series:
+def _series(env: Lab, variant: str) -> Series:
     """A variant's own series, fetched if need be."""
     from harness.kernel.series.patchlist import own_series  # noqa: PLC0415
 
@@ -48,13 +71,30 @@ def _series(env: Setup, variant: str) -> Series:
     return series
 
 
-def _tree(env: Setup, variant: str, tree: Path | None) -> Path:
-    return (tree or env.workspace.dir("trees") / env.project.base_name(variant)).absolute()
+def _tree(env: Lab, variant: str, tree: Path | None) -> Path:
+    from harness.kernel.series.seriestree import tree_name  # noqa: PLC0415
+
+    project = env.project
+    name = tree_name(project.base_name(variant), project.series_name(variant))
+    return (tree or env.workspace.dir("trees") / name).absolute()
+
+
+def _warn_of_differences(env: Lab, variant: str, tree: Path) -> list[str]:
+    """Say how a work tree and the patch files differ, where there is a work tree."""
+    from harness.kernel.series import seriestree  # noqa: PLC0415
+
+    directory = _directory(env, variant)
+    if directory is None or not (tree / ".git").exists():
+        return []
+    said = seriestree.unsaved(tree, directory)
+    for line in said:
+        env.progress.warn(f"work tree {tree}: {line}")
+    return said
 
 
 @app.command(cls=Command)
 def status(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = None, base: common.BaseName = None,
     tree: Tree = None, as_json: common.Json = False,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -67,15 +107,17 @@ def status(
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     series = _series(env, variant)
     plan = plan_build(env.workspace, env.project, variant)
     work = _tree(env, variant, tree)
+    differences = _warn_of_differences(env, variant, work)
     if as_json:
         common.print_json({
             "directory": str(series.directory),
             "record": series.record.model_dump() if series.record else None,
             "build": str(plan.cached or ""),
-            "tree": str(work) if work.exists() else "",
+            "tree": str(work) if work.exists() else "", "differences": differences,
             "patches": [
                 {"name": p.name, "subject": p.subject, "sha256": p.sha256, "files": list(p.files)}
                 for p in series.patches
@@ -92,7 +134,7 @@ def status(
 
 @app.command(cls=Command)
 def edit(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = None, base: common.BaseName = None,
     tree: Tree = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
@@ -107,7 +149,10 @@ def edit(
     from harness.kernel.source.sources import get_source  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     directory = _directory(env, variant)
+    if why := seriestree.missing_identity():  # before a download
+        raise UserError(f"git cannot commit here: {why}", hint=seriestree.IDENTITY_HINT)
     listing = directory / SERIES_FILE if directory else None
     named = listing is None or (listing.exists() and any(
         line.strip() and not line.startswith("#") for line in listing.read_text().splitlines()
@@ -118,7 +163,7 @@ def edit(
         wanted=Wanted(mirror=mirror), progress=env.progress,
     )
     work = _tree(env, variant, tree)
-    if not seriestree.edit(series, source, work, env.progress):
+    if not seriestree.edit(series, source, work, env.progress, directory):
         env.progress.say("it was there already; remove it to start anew")
     env.progress.say("edit and commit there; `harness series save` writes the patches back")
     common.say(str(work))
@@ -126,8 +171,12 @@ def edit(
 
 @app.command(cls=Command)
 def save(
-    variant: VariantName = "after", base: common.BaseName = "",
-    tree: Tree = None, quiet: common.Quiet = False,
+    variant: VariantName = None, base: common.BaseName = None,
+    tree: Tree = None,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="The series may have fewer patches than before.")
+    ] = False,
+    quiet: common.Quiet = False,
     verbose: common.Verbose = False, workspace: common.WorkspaceDir = None,
 ) -> None:
     """Write the work tree's commits back as patch files.
@@ -137,21 +186,22 @@ def save(
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     directory = _directory(env, variant)
     if directory is None:
         raise UserError(
             f"the series of {variant} comes from a mailbox and cannot be written back",
             hint="name a directory as `series` of a variant, and save to that",
         )
-    changed = seriestree.save(_tree(env, variant, tree), directory)
+    changed = seriestree.save(_tree(env, variant, tree), directory, drop=drop)
     common.say("\n".join(changed) if changed else "nothing changed")
 
 
 @app.command(cls=Command)
 def check(
-    variant: VariantName = "after", base: common.BaseName = "",
+    variant: VariantName = None, base: common.BaseName = None,
     each: Annotated[bool, typer.Option("--each", help="Build and boot every prefix.")] = False,
-    accel: common.AccelName = "auto", jobs: common.Jobs = 0, mirror: common.MirrorUrl = None,
+    accel: common.AccelName = "auto", jobs: common.Jobs = None, mirror: common.MirrorUrl = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
 ) -> None:
@@ -164,7 +214,9 @@ def check(
     from harness.kernel.source.fetching import Wanted  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     _directory(env, variant)  # a variant without a series must not cost a download
+    _warn_of_differences(env, variant, _tree(env, variant, None))
     plan = plan_build(
         env.workspace, env.project, variant, wanted=Wanted(mirror=mirror),
         progress=env.progress, fetch=True,
@@ -188,7 +240,7 @@ def check(
         raise typer.Exit(EXIT_REGRESSION)
 
 
-def _check_applies(env: Setup, series: Series, tree: Path) -> None:
+def _check_applies(env: Lab, series: Series, tree: Path) -> None:
     from harness.kernel.series.patches import apply  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="check.", dir=env.workspace.dir("tmp")) as scratch:
@@ -196,27 +248,16 @@ def _check_applies(env: Setup, series: Series, tree: Path) -> None:
 
 
 def _try(
-    env: Setup, variant: str, patches: int, accel: str, jobs: int, command: str
+    lab: Lab, variant: str, patches: int, accel: str | None, jobs: int | None, command: str
 ) -> str | None:
     """Build the first ``patches`` patches, boot, run a command; what went wrong, or None."""
-    from harness.cli import machines  # noqa: PLC0415
-    from harness.kernel.build.builds import build_variant  # noqa: PLC0415
-
     try:
-        build = build_variant(
-            env.workspace, env.project, variant, jobs=jobs or None, progress=env.progress,
-            patches=patches,
-        )
-        image = machines.need_image(env)
-        chosen = machines.need_accel(env, accel, build, env.project.config.guest.smp)
-        spec = machines.make_spec(env, build, image, chosen)
-        with tempfile.TemporaryDirectory(prefix="try.", dir=env.workspace.dir("guests")) as folder:
-            guest = machines.make_guest(spec, build, image, Path(folder), env.progress.warn)
-            with guest:
-                result = guest.session.run(command, Deadline(3600.0), check=False)
-                guest.check()
-            if guest.events:
-                return f"the console announced {guest.events[0].title}"
+        build = lab.build(variant, jobs=jobs, patches=patches)
+        with lab.boot(build, accel=accel) as session:
+            result = session.run(command, deadline=Deadline(TRY_SECONDS), check=False)
+            session.check()
+        if session.events:
+            return f"the console announced {session.events[0].title}"
     except (GuestCrash, HarnessError) as error:
         return error.line()
     return f"exit code {result.code}" if result.code else None
@@ -225,8 +266,8 @@ def _try(
 @app.command(cls=Command)
 def bisect(
     command: Annotated[list[str], typer.Argument(help="The command, after --.")],
-    variant: VariantName = "after", base: common.BaseName = "",
-    accel: common.AccelName = "auto", jobs: common.Jobs = 0,
+    variant: VariantName = None, base: common.BaseName = None,
+    accel: common.AccelName = "auto", jobs: common.Jobs = None,
     quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
 ) -> None:
@@ -239,6 +280,7 @@ def bisect(
     from harness.kernel.series.patchlist import stack  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    variant = _named(env, variant)
     series = stack(env.project, variant, _series(env, variant), Compat())
     assert series is not None
     line = command[0] if len(command) == 1 else shlex.join(command)

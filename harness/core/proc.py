@@ -8,15 +8,16 @@ import selectors
 import shutil
 import signal
 import subprocess
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.core import hosttools
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError, UserError
 
 TAIL_LINES = 40
+SBIN = ("/usr/sbin", "/sbin")
 
 # Standard input is a pipe whose other end only the harness holds. When it dies,
 # however it dies, the read ends and the whole process group is killed.
@@ -31,12 +32,22 @@ def bound_to_us(argv: Sequence[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "--", *argv]
 
 
-def need(program: str, *, package: str) -> str:
-    """The path of a program, or a :class:`UserError` that names the Debian package."""
+def need(program: str, *, package: str = "") -> str:
+    """The path of a program, or a :class:`UserError` that names the Debian package.
+
+    ``package`` is for programs that :mod:`harness.core.hosttools` does not list.
+    """
     path = shutil.which(program)
     if path is None:
-        raise UserError(f"{program} is not installed", hint=f"apt-get install {package}")
+        packages = package or hosttools.packages_of(program)
+        raise UserError(f"{program} is not installed", hint=f"apt-get install {packages}")
     return path
+
+
+def look_in_sbin() -> None:
+    """Let programs be found in Debian's sbin, which is not on everybody's PATH."""
+    words = os.environ.get("PATH", os.defpath).split(":")
+    os.environ["PATH"] = ":".join([*words, *(w for w in SBIN if w not in words)])
 
 
 def kill_group(process: subprocess.Popen[bytes], *, grace: float = 2.0) -> None:
@@ -160,12 +171,3 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
             return "".join(deque(stream, maxlen=lines)).rstrip()
     except OSError:
         return ""
-
-
-def wait_until(condition: Callable[[], bool], deadline: Deadline, poll: float = 0.02) -> bool:
-    """Poll ``condition`` until it holds; False when the deadline passes first."""
-    while not condition():
-        if deadline.expired:
-            return False
-        time.sleep(deadline.slice(poll))
-    return True

@@ -65,11 +65,18 @@ class Progress:
 
     def __init__(self, verbosity: int = 0) -> None:
         self.verbosity = verbosity
+        self._said: set[str] = set()
 
     def say(self, text: str) -> None:
         """One line about what was or will be done."""
         if self.verbosity >= 0:
             _line(text)
+
+    def once(self, text: str) -> None:
+        """The same, but only the first time."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
     def detail(self, text: str) -> None:
         """A line for ``-v``."""

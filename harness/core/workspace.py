@@ -79,18 +79,24 @@ class Workspace:
 
     @contextlib.contextmanager
     def sole(self, name: str, what: str) -> Iterator[None]:
-        """Hold the named lock or raise :class:`UserError` at once: ``what`` is going on already."""
+        """Hold the named lock or raise :class:`UserError` at once: ``what`` is going on already.
+
+        The error names the process that holds it.
+        """
         lock = FileLock(self.root / "locks" / f"{name}.lock")
+        holder = self.root / "locks" / f"{name}.pid"
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise UserError(
-                f"{what} in the workspace {self.root} already",
+                f"{what} in the workspace {self.root} already{_by(holder)}",
                 hint="wait for it, or use another --workspace",
             ) from None
         try:
+            write_atomic(holder, f"{os.getpid()}\n")
             yield
         finally:
+            holder.unlink(missing_ok=True)
             lock.release()
 
     def published(self, *parts: str) -> Path | None:
@@ -127,6 +133,14 @@ class Workspace:
     def write_state(self, name: str, value: dict[str, Any]) -> None:
         """Remember a small fact."""
         write_atomic(self.dir("state") / f"{name}.json", json.dumps(value, indent=1) + "\n")
+
+
+def _by(holder: Path) -> str:
+    """`` (process 1234)`` where it is known."""
+    try:
+        return f" (process {int(holder.read_text())})"
+    except (OSError, ValueError):
+        return ""
 
 
 def replace_dir(new: Path, final: Path) -> None:

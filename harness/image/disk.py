@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.core.errors import InfrastructureError
-from harness.core.proc import need, run_logged, tail
+from harness.core.proc import look_in_sbin, need, run_logged, tail
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
 
@@ -48,8 +48,8 @@ def get_disk(
 
 def _make(workspace: Workspace, root: Path, disk: Path) -> None:
     """An ext4 file of a directory."""
-    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    need("mke2fs", package="e2fsprogs")
+    look_in_sbin()
+    need("mke2fs")
     sizes = [path.lstat().st_size for path in root.rglob("*")]
     size = sum(-(-bytes_ // 4096) * 4096 + 512 for bytes_ in sizes)
     space = SMALLEST + int(size * HEAD_ROOM)
@@ -62,7 +62,7 @@ def _make(workspace: Workspace, root: Path, disk: Path) -> None:
         str(disk),
     ]
     if os.geteuid() != 0:
-        argv = [need("fakeroot", package="fakeroot"), "--", *argv]
+        argv = [need("fakeroot"), "--", *argv]
     log = workspace.dir("logs") / "disk.log"
     log.write_bytes(b"")
     if run_logged(argv, log) != 0:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core import digest
-from harness.core.errors import InfrastructureError
+from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import need, run_logged, tail
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
@@ -46,7 +46,7 @@ def build_programs(workspace: Workspace, project: Project, progress: Progress) -
 
     Raises :class:`InfrastructureError` with the compiler's words when one does not compile.
     """
-    need("gcc", package="gcc libc6-dev")
+    need("gcc")
     key = digest.key({
         f"{FOLDER}/{name}": digest.of_file(path) for name, path in sources(project).items()
     })
@@ -69,3 +69,24 @@ def build_programs(workspace: Workspace, project: Project, progress: Progress) -
                     "a guest program does not compile", excerpt=tail(log, 25), log=kept
                 )
     return workspace.dir("programs", key)
+
+
+def compile_static(workspace: Workspace, source: Path) -> Path:
+    """A user's C source as a statically linked program, named as the source without ``.c``.
+
+    Raises :class:`UserError` with the compiler's first words when it does not compile.
+    """
+    gcc = need("gcc", package="gcc libc6-dev")
+    key = digest.key([digest.of_file(source), source.stem])
+    found = workspace.published("programs", key)
+    if found is None:
+        with workspace.lock("programs"), workspace.publish("programs", key) as staging:
+            log = staging / "gcc.log"
+            argv = [gcc, "-O2", "-static", "-pthread", "-o", str(staging / source.stem),
+                    str(source), "-lm"]
+            if run_logged(argv, log):
+                said = tail(log).splitlines()
+                first = next((line for line in said if "error" in line), said[-1] if said else "")
+                raise UserError(f"{source} does not compile: {first}")
+        found = workspace.root / "programs" / key
+    return found / source.stem

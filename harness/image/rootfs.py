@@ -12,9 +12,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core import digest
+from harness.core import digest, sizes
 from harness.core.errors import InfrastructureError, UserError
-from harness.core.proc import capture, need, run_logged, tail
+from harness.core.proc import capture, look_in_sbin, need, run_logged, tail
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
 from harness.image import programs
@@ -90,6 +90,12 @@ def get_image(
     return _load(workspace.dir("images", key))
 
 
+def find_image(workspace: Workspace, project: Project) -> Image | None:
+    """The image if it was made already."""
+    found = workspace.published("images", image_key(project))
+    return _load(found) if found else None
+
+
 def image_steps(workspace: Workspace, project: Project) -> list[str]:
     """What :func:`get_image` would do, in words; nothing is done."""
     image = project.settings.image
@@ -120,12 +126,9 @@ def _load(directory: Path) -> Image:
 
 
 def _make(workspace: Workspace, project: Project, staging: Path, mirror: str | None) -> None:
-    for program, package in (
-        ("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("ssh-keygen", "openssh-client"),
-    ):
-        need(program, package=package)
-    # Debian's tools live in sbin, which is not on everybody's PATH.
-    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    look_in_sbin()
+    for program in ("mmdebstrap", "mke2fs", "ssh-keygen"):
+        need(program)
     log = workspace.dir("logs") / "image.log"
     log.write_bytes(b"")
     with tempfile.TemporaryDirectory(prefix="image.", dir=workspace.dir("tmp")) as scratch:
@@ -196,7 +199,7 @@ def _make_disk(
     """
     disk = staging / "root.ext4"
     with disk.open("wb") as stream:
-        stream.truncate(_bytes(project.settings.image.size))
+        stream.truncate(sizes.parse(project.settings.image.size, "image.size"))
     script = (
         'set -e; mkdir "$1/root"; tar -xf "$2" -C "$1/root" --exclude="./dev/*"; '
         'cp -a "$3/." "$1/root/"; chown -R 0:0 "$1/root/root" "$1/root/etc/ssh"; '
@@ -206,17 +209,9 @@ def _make_disk(
     )
     argv = ["sh", "-c", script, "sh", str(archive.parent), str(archive), str(tree), str(disk)]
     if os.geteuid() != 0:
-        argv = [need("fakeroot", package="fakeroot"), "--", *argv]
+        argv = [need("fakeroot"), "--", *argv]
     if run_logged(argv, log) != 0:
         raise InfrastructureError("making the disk image failed", excerpt=tail(log, 8), log=log)
-
-
-def _bytes(size: str) -> int:
-    units = {"K": 2**10, "M": 2**20, "G": 2**30}
-    try:
-        return int(size[:-1]) * units[size[-1].upper()]
-    except (KeyError, ValueError, IndexError) as error:
-        raise UserError(f"image.size '{size}' is not a size", hint="e.g. 1500M or 2G") from error
 
 
 def _packages(archive: Path) -> dict[str, str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import UserError
 from harness.core.proc import bound_to_us, capture
 from harness.core.workspace import Workspace
+from harness.records.hosts import AccelChoice
+from harness.records.record import AccelName
 
 NAMES = ("auto", "kvm", "tcg", "icount")
 ICOUNT_SMP_SINCE = (8, 1)  # before, secondary CPUs hang under -icount
@@ -22,26 +24,31 @@ _PROOF_SECONDS = 10.0
 _FIRST_LINE = re.compile(r"Linux version \d|Booting the kernel|Decompressing Linux")
 
 
+LABELS: dict[AccelName, str] = {
+    "native": "its own CPU", "kvm": "KVM", "tcg": "TCG", "icount": "TCG, instruction counting",
+}
+
+
 @dataclass(frozen=True)
 class Accel:
     """The choice, why it was made, and how patient one must be with it."""
 
-    name: str
+    name: AccelName
     reason: str
 
     @property
     def patience(self) -> float:
         """Factor on every deadline: how much slower than KVM a wait may be."""
-        return {"kvm": 1.0, "tcg": 8.0, "icount": 40.0}[self.name]
+        return {"native": 1.0, "kvm": 1.0, "tcg": 8.0, "icount": 40.0}[self.name]
 
     @property
     def label(self) -> str:
         """For captions."""
-        return {"kvm": "KVM", "tcg": "TCG", "icount": "TCG, instruction counting"}[self.name]
+        return LABELS[self.name]
 
-    def record(self) -> dict[str, str]:
+    def record(self) -> AccelChoice:
         """For run.json."""
-        return asdict(self)
+        return AccelChoice(name=self.name, reason=self.reason)
 
 
 def qemu_version(binary: str) -> tuple[int, ...]:
@@ -78,8 +85,13 @@ def _require_icount(binary: str, smp: int) -> None:
     if smp > 1 and version[:2] < ICOUNT_SMP_SINCE:
         raise UserError(
             f"QEMU {'.'.join(map(str, version))} counts instructions with one vCPU only",
-            hint="use --smp 1, or install QEMU >= 8.1 (bookworm-backports)",
+            hint="use --smp 1, or install QEMU >= 8.1 (Debian 12 has one in backports)",
         )
+
+
+def kvm_can_be_tried() -> bool:
+    """Whether there is a /dev/kvm that this process may open; it proves nothing yet."""
+    return os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
 def prove_kvm(workspace: Workspace, binary: str, kernel: Path | None) -> tuple[bool, str]:

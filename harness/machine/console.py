@@ -3,6 +3,13 @@
 QEMU holds the other end of a socket pair and writes ``console.log`` itself, so
 that the log is whole even when the harness is killed. The thread groups trouble
 into events; whoever waits for something asks the console at the same time.
+
+pexpect reads it: the same reader takes a socket, a pseudo-terminal and the output of a program
+such as a BMC's serial-over-LAN client, decodes UTF-8 that is cut anywhere, and knows an end of
+file in all its forms. Its ``expect`` serves one waiter and throws away what it has passed, while
+here every line must be looked at for trouble and several threads wait at once: so it is asked for
+lines only, and what is waited for is found in :meth:`Console.wait_for`. For a person at a
+terminal see harness/machine/shells.py.
 """
 
 from __future__ import annotations
@@ -21,7 +28,8 @@ from pexpect import fdpexpect
 from harness.core.deadline import Deadline
 from harness.core.errors import BootStalled, GuestCrash, InfrastructureError
 from harness.core.proc import tail
-from harness.machine.oops import Collector, Event
+from harness.machine.oops import Collector, Trouble
+from harness.records.events import Event
 
 KEPT_LINES = 400
 SETTLE_S = 1.0  # silence on the console after which an oops is taken to be printed whole
@@ -36,7 +44,7 @@ class Console:
         self._collector = Collector()
         self._socket = ours
         self._changed = threading.Condition()
-        self._fatal: Event | None = None
+        self._fatal: Trouble | None = None
         self._closed = False
         self._count = 0
         self._last = time.monotonic()
@@ -94,7 +102,7 @@ class Console:
     def events(self) -> list[Event]:
         """All trouble so far, fatal or not."""
         with self._changed:
-            return list(self._collector.events)
+            return self._collector.events
 
     @property
     def silence(self) -> float:
@@ -141,9 +149,11 @@ class Console:
         """Raise :class:`GuestCrash` when the guest has crashed, else return at once."""
         if self._fatal is not None:
             self.settle()
+            with self._changed:
+                event = self._fatal.event()
             raise GuestCrash(
-                f"the guest's kernel crashed: {self._fatal.title}",
-                kind=self._fatal.kind, oops=self._fatal.text, log=self.log,
+                f"the guest's kernel crashed: {event.title}", kind=event.kind, oops=event.text,
+                log=self.log,
             )
         if self._closed:
             raise InfrastructureError(

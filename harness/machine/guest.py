@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,26 +20,27 @@ from harness.core.deadline import Deadline
 from harness.core.errors import BootStalled, HarnessError, InfrastructureError
 from harness.core.proc import bound_to_us, tail
 from harness.machine import qemu, stall
-from harness.machine.console import Console
-from harness.machine.oops import Event
-from harness.machine.qmp import Monitor
+from harness.machine.session import COMMAND_SECONDS, Result, Sink
+from harness.records.events import Event, FalseStart
+from harness.records.record import AccelName
 
 if TYPE_CHECKING:
-    from harness.machine.ssh import RemoteProcess, Result, Session
+    from harness.machine.console import Console
+    from harness.machine.qmp import Monitor
+    from harness.machine.ssh import RemoteProcess, SshLink
 
 READY = r"pte-harness: (ready|failed: .*)"
 WRONG_CLOCK = "tsc: PIT calibration deviates from"  # and the kernel takes the worse of the two
 BOOT_SECONDS = 20.0  # under KVM with a production kernel; scaled by accel and kernel
-COMMAND_SECONDS = 30.0
 
 
 class Guest:
-    """One boot of one build.
+    """One boot of one kernel in QEMU: a :class:`harness.machine.session.Session`.
 
     Use it as a context manager: whatever happens inside, no QEMU survives the
-    block. ``directory`` receives ``console.log`` and ``qemu.log``.
-    ``slowness`` stretches every deadline for debug kernels; ``warn`` is told in
-    one line of a boot that stood still and was begun again.
+    block. ``directory`` receives ``console.log`` and ``qemu.log``; without ``keep_logs`` it
+    goes when all went well. ``slowness`` stretches every deadline for debug kernels; ``warn``
+    is told in one line of a boot that stood still and was begun again.
 
     Raises on entry :class:`InfrastructureError` when QEMU or the boot fails and
     :class:`GuestCrash` when the kernel dies on the way.
@@ -47,14 +49,18 @@ class Guest:
     def __init__(
         self, spec: qemu.GuestSpec, directory: Path, *, key: Path, host_key: str,
         warn: Callable[[str], None], slowness: float = 1.0, boot_seconds: float | None = None,
+        keep_logs: bool = True, title: str = "a kernel",
     ) -> None:
         self.spec = spec
+        self.title = f"{title} under {spec.accel.label}"
+        self.machine = "guest"
         self.directory = directory
         self.log = directory / "console.log"
         self.argv: list[str] = []
         self.seconds_to_ready: float | None = None
         self.ssh_port = 0
-        self.false_starts: list[stall.FalseStart] = []
+        self.false_starts: list[FalseStart] = []
+        self._keep_logs = keep_logs
         self._warn = warn
         self._key = key
         self._host_key = host_key
@@ -64,7 +70,7 @@ class Guest:
         self._console: Console | None = None
         self._monitor: Monitor | None = None
         self._sockets: list[socket.socket] = []
-        self._session: Session | None = None
+        self._link: SshLink | None = None
 
     # -- life
 
@@ -84,6 +90,10 @@ class Guest:
             self.power_off()
         else:
             self.kill()
+        # What went wrong is in the logs, and a line that the user sees names them.
+        well = kind is None or issubclass(kind, (KeyboardInterrupt, SystemExit))
+        if well and not self._keep_logs and not self.false_starts:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def boot(self) -> None:
         """Start, wait, log in; a boot that stands still under TCG is begun once more.
@@ -92,9 +102,9 @@ class Guest:
         """
         for number in range(1, stall.TRIES + 1):
             try:
-                self.start()
-                self.wait_ready()
-                self.connect()
+                self._launch()
+                self._wait_ready()
+                self._connect()
             except BootStalled as error:
                 if not self._may_start_falsely:
                     raise
@@ -121,9 +131,9 @@ class Guest:
             ) from error
         seconds = time.monotonic() - self._started
         self.false_starts.append(stall.set_aside(self.log, number, error, seconds))
-        self._warn(self.false_starts[-1].line())
+        self._warn(stall.words(self.false_starts[-1]))
 
-    def start(self) -> None:
+    def _launch(self) -> None:
         """Start QEMU; returns when its monitor answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         console, console_end = socket.socketpair()
@@ -145,9 +155,12 @@ class Guest:
             )
         for end in self._sockets:
             end.close()
+        # These imports take half a second, which the guest boots through.
+        from harness.machine.console import Console  # noqa: PLC0415
+        from harness.machine.qmp import Monitor  # noqa: PLC0415
+
         self._console = Console(console, self.log)
-        # Importing paramiko takes a quarter of a second: now, while the guest boots.
-        _ = self.session
+        _ = self.link
         self._monitor = Monitor(qmp)
         try:
             self._monitor.connect(20.0)
@@ -163,7 +176,7 @@ class Guest:
         """The unix socket of QEMU's gdb stub, where ``gdb=True``."""
         return self.directory / "gdb.sock"
 
-    def wait_ready(self) -> None:
+    def _wait_ready(self) -> None:
         """Wait until the guest's init says on the console that sshd listens."""
         deadline = Deadline(self._boot_seconds or self.scaled(BOOT_SECONDS))
         quiet = deadline.seconds * (math.inf if self.spec.gdb else stall.QUIET_SHARE)
@@ -174,9 +187,9 @@ class Guest:
             raise BootStalled(f"the guest's clock is wrong: {doubt.strip()}", log=self.log)
         self.seconds_to_ready = time.monotonic() - self._started
 
-    def connect(self) -> None:
+    def _connect(self) -> None:
         """Log in over SSH."""
-        self.session.connect(
+        self.link.connect(
             self.ssh_port, self._key, self._host_key, Deadline(self.scaled(COMMAND_SECONDS))
         )
 
@@ -190,15 +203,15 @@ class Guest:
         if self._process is None:
             return
         with contextlib.suppress(HarnessError):
-            self.session.run("kill -USR1 1", Deadline(self.scaled(5.0)), check=False)
+            self.start("kill -USR1 1")  # nobody is left to answer
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self.scaled(5.0))
         self.kill()
 
     def kill(self) -> None:
         """End QEMU now and release everything; safe to call twice."""
-        if self._session is not None:
-            self._session.close()
+        if self._link is not None:
+            self._link.close()
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -218,14 +231,19 @@ class Guest:
 
     @property
     def console(self) -> Console:
-        """The console; there from :meth:`start` on, readable after the end."""
+        """The console; there from power-on on, readable after the end."""
         if self._console is None:
             raise InfrastructureError("the guest was not started")
         return self._console
 
     @property
+    def accel(self) -> AccelName:
+        """How its CPUs run."""
+        return self.spec.accel.name
+
+    @property
     def events(self) -> list[Event]:
-        """Trouble the console has shown so far."""
+        """What the kernel has complained of so far."""
         return self.console.events if self._console else []
 
     def check(self) -> None:
@@ -233,34 +251,48 @@ class Guest:
         self.console.check()
 
     def run(
-        self, command: str, *, seconds: float = COMMAND_SECONDS, check: bool = True,
-        data: bytes | None = None,
+        self, command: str, *, seconds: float = COMMAND_SECONDS, deadline: Deadline | None = None,
+        check: bool = True, data: bytes | None = None, on_stdout: Sink | None = None,
+        on_stderr: Sink | None = None,
     ) -> Result:
-        """Run a shell command to its end; ``seconds`` are stretched by :meth:`scaled`."""
-        return self.session.run(command, Deadline(self.scaled(seconds)), check=check, data=data)
+        """Run a shell command to its end; see :class:`harness.machine.session.Session`."""
+        return self.link.run(
+            command, deadline or Deadline(self.scaled(seconds)), check=check, data=data,
+            on_stdout=on_stdout, on_stderr=on_stderr,
+        )
 
-    def start_program(self, command: str) -> RemoteProcess:
+    def start(self, command: str, *, pty: bool = False) -> RemoteProcess:
         """Start a program and go on."""
-        return self.session.start(command)
+        return self.link.start(command, pty=pty)
 
     @property
-    def session(self) -> Session:
-        """The SSH connection, for streaming and files."""
-        if self._session is None:
-            from harness.machine.ssh import Session  # noqa: PLC0415
+    def link(self) -> SshLink:
+        """The SSH connection."""
+        if self._link is None:
+            from harness.machine.ssh import SshLink  # noqa: PLC0415
 
-            self._session = Session(self.check)
-        return self._session
+            self._link = SshLink(self.check)
+        return self._link
 
     def push(self, local: Path, remote: str) -> None:
         """Copy a file into the guest."""
-        self.session.push(local, remote, Deadline(self.scaled(COMMAND_SECONDS)))
+        self.link.push(local, remote, Deadline(self.scaled(COMMAND_SECONDS)))
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file out of the guest."""
-        self.session.pull(remote, local, Deadline(self.scaled(COMMAND_SECONDS)))
+        self.link.pull(remote, local, Deadline(self.scaled(COMMAND_SECONDS)))
 
-    def pin_vcpus(self, cpus: list[int]) -> list[int]:
+    def shell(self) -> list[str]:
+        """An `ssh` command that logs in as root."""
+        known = self.directory / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{self.ssh_port} {self._host_key}\n")
+        return [
+            "ssh", "-p", str(self.ssh_port), "-i", str(self._key),
+            "-o", f"UserKnownHostsFile={known}", "-o", "LogLevel=ERROR",
+            "-o", "IdentitiesOnly=yes", "root@127.0.0.1",
+        ]
+
+    def pin(self, cpus: list[int]) -> list[int]:
         """Bind vCPU threads to host CPUs, one each; returns the CPUs that a thread is bound to."""
         if self._monitor is None:
             return []

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from harness.records.events import Event
+
 MAX_LINES = 120  # an oops with every CPU's backtrace; more explains nothing
 
 
@@ -80,22 +82,19 @@ def classify(line: str) -> Kind | None:
 
 
 @dataclass
-class Event:
-    """One piece of trouble: its first line and the console text that belongs to it."""
+class Trouble:
+    """An event while its lines still come."""
 
     kind: str
     fatal: bool
     lines: list[str]
 
-    @property
-    def title(self) -> str:
-        """The line that announced it, without its time stamp."""
-        return strip_time(self.lines[0])
-
-    @property
-    def text(self) -> str:
-        """All of it, as printed."""
-        return "\n".join(self.lines)
+    def event(self) -> Event:
+        """What is known of it by now."""
+        return Event(
+            kind=self.kind, title=strip_time(self.lines[0]), text="\n".join(self.lines),
+            fatal=self.fatal,
+        )
 
 
 class Collector:
@@ -107,11 +106,16 @@ class Collector:
     """
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
-        self._open: Event | None = None
+        self._found: list[Trouble] = []
+        self._open: Trouble | None = None
 
-    def feed(self, line: str) -> Event | None:
-        """Take a line; returns an event when this line announces one or makes it fatal."""
+    @property
+    def events(self) -> list[Event]:
+        """All so far."""
+        return [trouble.event() for trouble in self._found]
+
+    def feed(self, line: str) -> Trouble | None:
+        """Take a line; returns the trouble that this line announces or makes fatal."""
         kind = classify(line)
         event = self._open
         if event is not None and len(event.lines) < MAX_LINES and (
@@ -121,11 +125,11 @@ class Collector:
         self._open = None
         if kind is None:
             return None
-        self._open = Event(kind.name, kind.fatal, [line.rstrip("\r\n")])
-        self.events.append(self._open)
+        self._open = Trouble(kind.name, kind.fatal, [line.rstrip("\r\n")])
+        self._found.append(self._open)
         return self._open
 
-    def _extend(self, event: Event, line: str, kind: Kind | None) -> Event | None:
+    def _extend(self, event: Trouble, line: str, kind: Kind | None) -> Trouble | None:
         text = strip_time(line)
         event.lines.append(line.rstrip("\r\n"))
         if kind is not None and kind.fatal and not event.fatal:
@@ -137,6 +141,6 @@ class Collector:
         return None
 
 
-def _same_accident(event: Event, kind: Kind) -> bool:
+def _same_accident(event: Trouble, kind: Kind) -> bool:
     """Whether a further announcement belongs to an event that is still open."""
     return event.fatal or kind.name in ("panic", "oops") or kind.name == event.kind == "lockdep"

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.core.errors import UserError
+from harness.core import sizes
 from harness.core.proc import need
 from harness.machine import tsc
 from harness.machine.accel import Accel
@@ -104,12 +104,7 @@ def argv(
 
 def check_memory(memory: str) -> str:
     """``memory`` when QEMU can read it as a size of at least 256 MiB, else :class:`UserError`."""
-    units = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-    number, unit = memory[:-1], memory[-1:].upper()
-    if unit.isdigit():
-        number, unit = memory, "M"
-    if not number.isdigit() or unit not in units or int(number) * units[unit] < 256 * 2**20:
-        raise UserError(f"--memory {memory} is not a size", hint="e.g. 4G or 2048M, at least 256M")
+    sizes.parse(memory, "--memory", least=256 * sizes.MIB)
     return memory
 
 

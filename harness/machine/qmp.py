@@ -54,11 +54,6 @@ class Monitor:
             for question in ("info registers -a", "info pic", "info irq", *apics)
         )
 
-    def quit(self) -> None:
-        """End QEMU now; no error when it is gone already."""
-        with contextlib.suppress(Exception):
-            self._execute("quit")
-
     def close(self) -> None:
         """Drop the connection; leaves no task behind, even when interrupted meanwhile."""
         try:

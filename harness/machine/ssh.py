@@ -13,13 +13,13 @@ import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import paramiko
 
 from harness.core.deadline import Deadline
 from harness.core.errors import BootStalled, InfrastructureError, TooSlow, UserError
+from harness.machine.session import Result
 
 # paramiko logs a traceback for each failed attempt; what matters is raised.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -32,25 +32,16 @@ LATE_OUTPUT_S = 3.0  # output that comes behind its program's exit status
 LOST_PATIENCE_S = 5.0  # a dead connection may precede its oops on the serial line
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a command ended; both streams as text."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
 class RemoteProcess:
     """A program running in the guest: its output line by line, its input, its exit code."""
 
-    def __init__(self, session: Session, command: str, *, pty: bool = False) -> None:
-        self._session = session
+    def __init__(self, link: SshLink, command: str, *, pty: bool = False) -> None:
+        self._link = link
         self.command = command
         self._out = bytearray()
         self._err = bytearray()
         self._late: Deadline | None = None
-        self._channel = session.open_channel()
+        self._channel = link.open_channel()
         if pty:
             self._channel.get_pty()
         self._channel.exec_command(command)
@@ -58,7 +49,7 @@ class RemoteProcess:
 
     def write(self, data: bytes) -> None:
         """Send to the program's standard input."""
-        with self._session.explain(self.command):
+        with self._link.explain(self.command):
             self._channel.sendall(data)
 
     def close_input(self) -> None:
@@ -69,7 +60,7 @@ class RemoteProcess:
     def poll(self) -> tuple[bytes, bytes]:
         """What has arrived on both streams; waits at most a quarter of a second for it."""
         out = b""
-        with self._session.explain(self.command):
+        with self._link.explain(self.command):
             with contextlib.suppress(TimeoutError):
                 out = self._channel.recv(CHUNK)
             err = b""
@@ -109,7 +100,7 @@ class RemoteProcess:
             elif self.ended:
                 return
             else:
-                self._session.check()
+                self._link.check()
                 if deadline.expired:
                     self._channel.close()
                     raise TooSlow(
@@ -141,18 +132,18 @@ class RemoteProcess:
         for _, err in self.chunks(deadline):
             self._err += err
         while not self._channel.exit_status_ready():
-            self._session.check()
+            self._link.check()
             if deadline.expired or self._channel.closed:
                 break
             time.sleep(0.01)
         code = self._channel.exit_status if self._channel.exit_status_ready() else -1
         self._channel.close()
         if code == -1:
-            self._session.check_lost(self.command)
+            self._link.check_lost(self.command)
         return code
 
 
-class Session:
+class SshLink:
     """An SSH connection to a guest.
 
     ``check`` is the console's: it raises when the guest is dead.

@@ -10,34 +10,26 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core.errors import BootStalled, InfrastructureError
 from harness.core.proc import tail
-from harness.machine.qmp import Monitor
+from harness.records.events import FalseStart
+
+if TYPE_CHECKING:
+    from harness.machine.qmp import Monitor
 
 TRIES = 2
 QUIET_SHARE = 0.5  # of a boot's deadline that may pass without a line
 
 
-@dataclass(frozen=True)
-class FalseStart:
-    """One boot that was given up."""
-
-    reason: str
-    seconds: float
-    """From power-on until it was given up."""
-    last_line: str
-    """The last that its console said."""
-    console: Path
-
-    def line(self) -> str:
-        """For a person."""
-        return (
-            f"a boot came to nothing and was begun again: {self.reason}; its last words: "
-            f"{self.last_line or 'none'} ({self.console})"
-        )
+def words(start: FalseStart) -> str:
+    """A false start in one line, for a person."""
+    return (
+        f"a boot came to nothing and was begun again: {start.reason}; its last words: "
+        f"{start.last_line or 'none'} ({start.console})"
+    )
 
 
 def set_aside(log: Path, number: int, error: BootStalled, seconds: float) -> FalseStart:
@@ -45,7 +37,10 @@ def set_aside(log: Path, number: int, error: BootStalled, seconds: float) -> Fal
     kept = log.with_name(f"{log.stem}-stalled-{number}{log.suffix}")
     with contextlib.suppress(FileNotFoundError):
         log.replace(kept)
-    return FalseStart(error.message, round(seconds, 1), tail(kept, 1).strip(), kept)
+    return FalseStart(
+        reason=error.message, seconds=round(seconds, 1), last_line=tail(kept, 1).strip(),
+        console=str(kept),
+    )
 
 
 def write_state(monitor: Monitor, path: Path) -> None:

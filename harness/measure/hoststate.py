@@ -9,44 +9,38 @@ import resource
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import harness
 from harness.core.proc import capture
-from harness.records.old_runs import HostState
+from harness.project.builtin import builtin_root
+from harness.records.hosts import HarnessVersion, Host, HostState
 
-# Beyond these a wall-clock figure says more of the host than of the guest. A tenth of the CPU time
-# moves a rate that uses all CPUs by as much, which is ten times the effect that is looked for.
-MOST_OTHERS_PCT = 10.0
-MOST_STEAL_PCT = 5.0
-MOST_MHZ_CHANGE_PCT = 10.0
 SAMPLE_EVERY_S = 1.0
 
 
-def describe_host() -> dict[str, Any]:
+def describe_host() -> Host:
     """CPU model, number of cores this process may use, memory, kernel, load."""
     cpuinfo = _read("/proc/cpuinfo")
     model = re.search(r"^model name\s*: (.+)$", cpuinfo, re.MULTILINE)
     memory = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
-    return {
-        "cpu": model.group(1).strip() if model else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_kb": int(memory.group(1)) if memory else 0,
-        "kernel": platform.release(),
-        "load": [round(value, 2) for value in os.getloadavg()],
-    }
+    return Host(
+        cpu=model.group(1).strip() if model else platform.processor(),
+        cores=len(os.sched_getaffinity(0)), memory_kb=int(memory.group(1)) if memory else 0,
+        kernel=platform.release(), load=[round(value, 2) for value in os.getloadavg()],
+    )
 
 
-def describe_harness(root: Path) -> dict[str, Any]:
-    """Version, and the git revision of the checkout with whether it was changed."""
+def describe_harness() -> HarnessVersion:
+    """Version, and the git revision of the harness's checkout with whether it was changed."""
+    root = builtin_root()
     if not (root / ".git").exists():
-        return {"version": harness.__version__, "git": ""}
+        return HarnessVersion(version=harness.__version__)
     git = ["git", "-C", str(root)]
-    return {
-        "version": harness.__version__,
-        "git": capture([*git, "rev-parse", "HEAD"], check=False).strip(),
-        "dirty": bool(capture([*git, "status", "--porcelain", "-uno"], check=False).strip()),
-    }
+    return HarnessVersion(
+        version=harness.__version__,
+        git=capture([*git, "rev-parse", "HEAD"], check=False).strip(),
+        dirty=bool(capture([*git, "status", "--porcelain", "-uno"], check=False).strip()),
+    )
 
 
 class HostWatch:
@@ -111,19 +105,6 @@ def frequencies(text: str, cpus: set[int]) -> list[float]:
     block = r"^processor\s*: (\d+)$(?:\n.+)*?\ncpu MHz\s*: ([\d.]+)$"
     found = re.findall(block, text, re.MULTILINE)
     return [round(float(mhz), 1) for cpu, mhz in found if int(cpu) in cpus]
-
-
-def troubles(state: HostState) -> list[str]:
-    """What the host did that makes a boot's wall-clock figures useless, in words."""
-    found = []
-    if state.others_pct is not None and state.others_pct > MOST_OTHERS_PCT:
-        found.append(f"other processes took {state.others_pct:.0f} % of the CPU time")
-    if state.steal_pct is not None and state.steal_pct > MOST_STEAL_PCT:
-        found.append(f"the host's hypervisor took {state.steal_pct:.0f} % of the CPU time")
-    if state.mhz and min(state.mhz) < max(state.mhz) * (1 - MOST_MHZ_CHANGE_PCT / 100):
-        low, high = min(state.mhz), max(state.mhz)
-        found.append(f"the CPU's frequency moved from {low:.0f} to {high:.0f} MHz")
-    return found
 
 
 def spare_cpus(wanted: int) -> list[int]:

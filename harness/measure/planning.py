@@ -2,115 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from harness.core import sizes
 from harness.core.errors import UserError
 from harness.machine import accel as accels
 from harness.measure import workloads
-from harness.measure.schedule import Block, Cell, PlannedBoot, schedule
-from harness.project.config import Profile, Project, nearest
+from harness.measure.schedule import schedule
+from harness.measure.workloads import Catalogue
+from harness.measure.workloads.workload import Settings, Workload
+from harness.project.config import Profile, Project, WorkloadPlan, nearest
+from harness.records.plans import Block, Cell, Pair, Plan, Thp
+from harness.records.record import Scalar
 
-
-@dataclass(frozen=True)
-class Plan:
-    """The whole experiment."""
-
-    profile: str
-    variants: tuple[str, ...]
-    accel: str
-    """The accels asked for, comma-separated: ``auto``, ``tcg,icount``."""
-    smp: int
-    memory: str
-    cmdline: str
-    cells: tuple[Cell, ...]
-    blocks: tuple[Block, ...]
-    boots: tuple[PlannedBoot, ...] = field(default_factory=tuple)
-
-    @property
-    def accels(self) -> list[str]:
-        """The accels that boots ask for, in their order."""
-        return [block.accel for block in self.blocks]
-
-    def record(self) -> dict[str, Any]:
-        """For run.json; :func:`from_record` is its inverse."""
-        return {
-            "profile": self.profile, "variants": list(self.variants), "accel": self.accel,
-            "smp": self.smp, "memory": self.memory, "cmdline": self.cmdline,
-            "boots": self.blocks[0].rounds,
-            "blocks": [vars(block) for block in self.blocks],
-            "order": [boot.variant for boot in self.boots],
-            "repeats": {
-                str(boot.index): boot.repeats for boot in self.boots if boot.repeats is not None
-            },
-            "cells": [cell.record() for cell in self.cells],
-        }
-
-
-def from_record(record: dict[str, Any]) -> Plan:
-    """The plan of a run that is resumed; raises :class:`UserError` when it cannot be read."""
-    try:
-        accel = record["accel"]
-        cells = tuple(
-            Cell(c["workload"], c["params"], c["repeat"], c.get("accel", accel))
-            for c in record["cells"]
-        )
-        blocks = tuple(Block(**block) for block in record["blocks"])
-        variants = tuple(record["variants"])
-        boots = schedule(variants, cells, blocks)
-        return Plan(
-            record["profile"], variants, accel, record["smp"], record["memory"],
-            record["cmdline"], cells, blocks, boots,
-        )
-    except (KeyError, TypeError) as error:
-        raise UserError(f"the run's plan cannot be read: no {error}") from error
+LEAST_MEMORY = 256 * sizes.MIB
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """Flags that change a profile; 0 and () change nothing."""
+    """What changes a profile; None changes nothing."""
 
-    threads: Sequence[int] = ()
-    boots: int = 0
-    repeat: int = 0
-    seconds: int = 0
-    rounds: int = 0
-    workloads: Sequence[str] = ()
+    threads: Sequence[int] | None = None
+    boots: int | None = None
+    repeat: int | None = None
+    seconds: int | None = None
+    rounds: int | None = None
+    workloads: Sequence[str] | None = None
     control: bool | None = None
     """An A/A control; None: where time is measured and there are variants to compare."""
+    thp: Thp | None = None
+    """Transparent huge pages of every cell."""
+    again: bool = True
+    """Whether a counted boot is done once more, to see that it repeats."""
+
+    def flags(self) -> dict[str, tuple[str, Scalar | list[Scalar]]]:
+        """Parameter to the option's name and value, of those that set a parameter."""
+        found: dict[str, tuple[str, Scalar | list[Scalar]]] = {}
+        if self.threads is not None:
+            found["threads"] = ("--threads", list(self.threads))
+        if self.seconds is not None:
+            found["seconds"] = ("--duration", self.seconds)
+        if self.rounds is not None:
+            found["rounds"] = ("--rounds", self.rounds)
+        return found
+
+
+@dataclass(frozen=True)
+class Where:
+    """The machine that a plan asks for."""
+
+    smp: int
+    memory: str
+    cmdline: str = ""
+    machine: str = "guest"
+    tells_time: bool = False
+    """Whether its clock says what a change costs, as KVM's does and an emulator's does not."""
 
 
 def make_plan(
-    project: Project, *, profile: str, variants: Sequence[str], accel: str, smp: int, memory: str,
-    cmdline: str = "", overrides: Overrides | None = None,
+    project: Project, *, profile: str, variants: Sequence[str], where: Where,
+    accel: str | None = None,
+    overrides: Overrides | None = None, comparisons: Sequence[Pair] | None = None,
 ) -> Plan:
     """A plan from a profile of harness.toml.
 
-    ``accel`` may name several, comma-separated; empty takes what the profile says of
-    each workload, else ``auto``. Raises :class:`UserError` for an unknown name or a
-    parameter out of range.
+    ``accel`` may name several, comma-separated; None takes what the profile says of
+    each workload, else the clock that can tell: what has a cost is counted, and timed as well
+    where the machine's time means anything; what is exact is read under whatever is fastest
+    (``auto``). ``comparisons`` replaces those that harness.toml declares.
+    Raises :class:`UserError` for an unknown name, a parameter out of range, an option that
+    nothing in the plan takes, and a variant that would be compared with nothing.
     """
     overrides = overrides or Overrides()
     for name in variants:
         project.variant(name)
+    sizes.parse(where.memory, "--memory", least=LEAST_MEMORY)
+    pairs = declared(project, variants) if comparisons is None else list(comparisons)
     chosen = project.profile(profile)
-    cells = _cells(chosen, overrides, accel)
-    blocks = tuple(
+    cells = _cells(workloads.of(project), chosen, overrides, accel, where.tells_time)
+    blocks = [
         _block(name, chosen, overrides, len(variants))
         # What measures time first: counting does not mind when it is done.
         for name in sorted(dict.fromkeys(cell.accel for cell in cells), key="icount".__eq__)
+    ]
+    return Plan(
+        profile=profile, base=project.config.defaults.base, variants=list(variants),
+        accel=",".join(block.accel for block in blocks), machine=where.machine, smp=where.smp,
+        memory=where.memory, cmdline=where.cmdline, cells=cells, blocks=blocks,
+        boots=schedule(variants, cells, blocks, again=overrides.again), comparisons=pairs,
+        published=project.config.published,
     )
-    boots = schedule(variants, cells, blocks)
-    text = ",".join(block.accel for block in blocks)
-    return Plan(profile, tuple(variants), text, smp, memory, cmdline, cells, blocks, boots)
+
+
+def declared(project: Project, variants: Sequence[str]) -> list[Pair]:
+    """What harness.toml compares among some variants.
+
+    Raises :class:`UserError` for a comparison of two lineages that is not declared as one, and for
+    a variant that is compared with nothing.
+    """
+    pairs = project.pairs(variants)
+    compared = {name for pair in pairs for name in (pair.baseline, pair.variant)}
+    alone = [name for name in variants if name not in compared]
+    if alone and len(variants) > 1:
+        raise UserError(
+            f"{', '.join(alone)} would be measured and compared with nothing: no `comparisons` "
+            f"entry of harness.toml names it together with another of {', '.join(variants)}",
+            hint="declare one, or measure it in a run of its own",
+        )
+    return pairs
 
 
 def _block(accel: str, profile: Profile, overrides: Overrides, variants: int) -> Block:
     counts = accel == "icount"
-    rounds = overrides.boots or (profile.histories if counts else profile.boots)
+    usual = profile.histories if counts else profile.boots
     control = overrides.control
-    return Block(accel, rounds, not counts and variants > 1 if control is None else control)
+    return Block(
+        accel=accel, rounds=usual if overrides.boots is None else overrides.boots,
+        control=not counts and variants > 1 if control is None else control,
+    )
 
 
 def parse_accels(text: str) -> list[str]:
@@ -122,48 +132,88 @@ def parse_accels(text: str) -> list[str]:
     return names
 
 
-def _cells(profile: Profile, overrides: Overrides, accel: str) -> tuple[Cell, ...]:
+def _cells(
+    known: Catalogue, profile: Profile, overrides: Overrides, accel: str | None, tells_time: bool
+) -> list[Cell]:
     only = overrides.workloads
-    for name in only:
-        workloads.get(name)
-    wanted = [
-        (w.name, w.params, w.repeat, accel or w.accel or "auto")
-        for w in profile.workloads if not only or w.name in only
-    ]
-    planned = {name for name, *_ in wanted}
-    wanted += [(name, {}, 1, accel or "auto") for name in only if name not in planned]
+    for name in only or ():
+        workloads.get(name, known)
+    wanted = [w for w in profile.workloads if only is None or w.name in only]
+    planned = {w.name for w in wanted}
+    wanted += [WorkloadPlan(name=name, repeat=1) for name in only or () if name not in planned]
+    _check_taken(overrides, known, [workloads.get(w.name, known) for w in wanted])
     cells = [
-        Cell(name, cell, overrides.repeat or times, clock)
-        for name, params, times, clocks in wanted
-        for clock in parse_accels(clocks)
-        for cell in workloads.get(name).cells(_overridden(name, params, overrides, clock))
+        cell for w in wanted
+        for clock in _clocks(known[w.name], w.accel if accel is None else accel, tells_time)
+        for cell in _cells_of(w, known[w.name], overrides, clock)
     ]
     if not cells:
         raise UserError("the plan holds no workload")
-    return tuple(cells)
+    if overrides.seconds is not None and not any("seconds" in cell.params for cell in cells):
+        raise UserError(
+            "--duration is given, and everything in this plan runs for a number of rounds",
+            hint="use --rounds, or measure time with --accel tcg or kvm",
+        )
+    return _telling(cells)
 
 
-def _overridden(
-    name: str, params: dict[str, Any], overrides: Overrides, accel: str
-) -> dict[str, Any]:
-    workload = workloads.get(name)
-    flags = {
-        "threads": list(overrides.threads), "seconds": overrides.seconds,
-        "rounds": overrides.rounds,
-    }
-    changed = {**params, **{k: v for k, v in flags.items() if v and k in workload.flags}}
-    # Time means nothing where instructions are counted: a fixed amount of work does.
-    return {**workload.icount_params, **changed} if accel == "icount" else changed
+def _clocks(workload: Workload, asked: str, tells_time: bool) -> list[str]:
+    """The accels under which a workload is measured; ``asked`` may be empty."""
+    if asked:
+        return parse_accels(asked)
+    if any(metric.kind == "cost" for metric in workload.record().metrics):
+        return ["auto", "icount"] if tells_time else ["icount"]
+    return ["auto"]
 
 
-def parse_threads(text: str) -> list[int]:
-    """``"1,8,16"`` as numbers from 1 to 256; raises :class:`UserError` otherwise."""
-    numbers = []
-    for word in text.split(","):
-        if not word.strip().isdigit() or not 1 <= int(word) <= 256:
+def _check_taken(
+    overrides: Overrides, known: Catalogue, wanted: Sequence[Workload]
+) -> None:
+    """Each option that sets a parameter is taken by a workload of the plan."""
+    for key, (option, _) in overrides.flags().items():
+        if not any(key in workload.flags for workload in wanted):
+            names = " and ".join(workload.name for workload in wanted)
+            takers = [name for name, other in known.items() if key in other.flags]
             raise UserError(
-                f"--threads {text}: '{word.strip()}' is not a number of threads",
-                hint="give numbers from 1 to 256, like 1,8,16",
+                f"{option} is given, but {names} "
+                f"{'takes' if len(wanted) == 1 else 'take'} no {key}",
+                hint=f"leave it out; it is for {', '.join(takers)}",
             )
-        numbers.append(int(word))
-    return list(dict.fromkeys(numbers))
+
+
+def _cells_of(
+    wanted: WorkloadPlan, workload: Workload, overrides: Overrides, clock: str
+) -> Iterator[Cell]:
+    repeat = wanted.repeat if overrides.repeat is None else overrides.repeat
+    for params in workload.cells(_settings(wanted, workload, overrides, clock)):
+        yield Cell(
+            workload=wanted.name, params=params, repeat=repeat, accel=clock,
+            label=workload.label(params), thp=overrides.thp or wanted.thp or workload.thp,
+        )
+
+
+def _settings(
+    wanted: WorkloadPlan, workload: Workload, overrides: Overrides, accel: str
+) -> Settings:
+    flags = overrides.flags().items()
+    changed = {**wanted.params, **{k: value for k, (_, value) in flags if k in workload.flags}}
+    # Time means nothing where instructions are counted: a fixed amount of work does.
+    usual = workload.icount_params if accel == "icount" else {}
+    return {**usual, **changed}
+
+
+def _telling(cells: list[Cell]) -> list[Cell]:
+    """The cells with labels that tell those of one workload and accel apart."""
+    found = []
+    for cell in cells:
+        same = [
+            other for other in cells
+            if (other.workload, other.accel, other.label) == (cell.workload, cell.accel, cell.label)
+        ]
+        differ = [
+            key for key in cell.params
+            if len({repr(other.params.get(key)) for other in same}) > 1
+        ]
+        more = "".join(f", {key.replace('_', ' ')} {cell.params[key]}" for key in differ)
+        found.append(cell.model_copy(update={"label": cell.label + more}))
+    return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 
 from harness.image.programs import GUEST_DIR
-from harness.machine.guest import Guest
+from harness.machine.session import Session
 
 STEPS = 6
 LISTS = "/proc/sys/vm/percpu_pagelist_high_fraction"
@@ -36,17 +36,17 @@ def commands(seed: int) -> list[str]:
     return found
 
 
-def lengthen_lists(guest: Guest) -> str:
+def lengthen_lists(session: Session) -> str:
     """Keep the buddy allocator out of the counts; returns what the guest then says.
 
     ``absent`` before 5.14, which has no such switch.
     """
-    return guest.run(
+    return session.run(
         f"if [ -e {LISTS} ]; then echo {LONGEST} > {LISTS}; cat {LISTS}; else echo absent; fi"
     ).stdout.strip()
 
 
-def play(guest: Guest, seed: int) -> None:
+def play(session: Session, seed: int) -> None:
     """Give the guest the history of a seed; multi-fault must have been pushed."""
     for command in commands(seed):
-        guest.run(f"{{ {command}; }} > /dev/null")
+        session.run(f"{{ {command}; }} > /dev/null")

@@ -2,7 +2,7 @@
 
 * Variants go A,B,B,A: a drift of the host hits all alike. Each round rotates the cells,
   so that none is always the first after a boot.
-* The control is the first variant once more under another name, interleaved with the
+* The control is the first variant once more, its samples kept apart, interleaved with the
   others. Whatever it seems to differ by is what this run takes for a difference. It
   gets two thirds of the boots of a variant, at least one: a run of two variants
   becomes a third longer at most.
@@ -13,103 +13,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from harness.records.old_runs import CONTROL_MARK
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One workload with one set of parameters, ``repeat`` times in each boot."""
-
-    workload: str
-    params: dict[str, Any]
-    repeat: int
-    accel: str = "auto"
-    """How the guest that runs it is to run, as asked for."""
-
-    def record(self) -> dict[str, Any]:
-        """For run.json."""
-        return {
-            "workload": self.workload, "params": self.params, "repeat": self.repeat,
-            "accel": self.accel,
-        }
-
-
-@dataclass(frozen=True)
-class PlannedBoot:
-    """One boot: the variant, and the cells in the order in which it runs them.
-
-    ``seed`` names the history (see :mod:`harness.measure.preamble`); boots of different
-    variants with one seed have the same. ``repeats`` is the index of the boot that this
-    one does again, to see whether it comes out the same.
-    """
-
-    index: int
-    variant: str
-    """The name its samples bear; see :attr:`kernel`."""
-    seed: int
-    cells: tuple[Cell, ...]
-    accel: str = "auto"
-    repeats: int | None = None
-
-    @property
-    def kernel(self) -> str:
-        """The variant whose build it boots: the control's is the first variant's."""
-        return self.variant.removesuffix(CONTROL_MARK)
-
-    @property
-    def folder(self) -> str:
-        """Name of the directory of its logs."""
-        name = self.variant.replace(CONTROL_MARK, "-control")
-        return f"{self.index:02d}-{name}{'' if self.repeats is None else '-repeat'}"
-
-
-@dataclass(frozen=True)
-class Block:
-    """The boots of one accel."""
-
-    accel: str
-    rounds: int
-    """Boots of each variant."""
-    control: bool
-
-    @property
-    def counts(self) -> bool:
-        """Whether instructions are counted."""
-        return self.accel == "icount"
+from harness.records.plans import Block, Cell, PlannedBoot
 
 
 def schedule(
-    variants: Sequence[str], cells: Sequence[Cell], blocks: Sequence[Block]
-) -> tuple[PlannedBoot, ...]:
-    """All boots in order, accel by accel: counting does not mind when it is done."""
+    variants: Sequence[str], cells: Sequence[Cell], blocks: Sequence[Block], *, again: bool = True
+) -> list[PlannedBoot]:
+    """All boots in order, accel by accel: counting does not mind when it is done.
+
+    ``again``: whether the first counted boot is done once more, to see that it repeats.
+    """
     planned: list[PlannedBoot] = []
     for block in blocks:
-        mine = tuple(cell for cell in cells if cell.accel == block.accel)
+        mine = [at for at, cell in enumerate(cells) if cell.accel == block.accel]
         first = len(planned)
-        for number, variant in _rounds(variants, block):
+        for number, variant, control in _rounds(variants, block):
             turn = number % len(mine)
             planned.append(PlannedBoot(
-                len(planned), variant, number, mine[turn:] + mine[:turn], block.accel
+                index=len(planned), variant=variant, control=control, seed=number,
+                accel=block.accel, cells=mine[turn:] + mine[:turn],
             ))
-        if block.counts:
-            again = planned[first]
-            planned.append(PlannedBoot(
-                len(planned), again.variant, again.seed, again.cells, again.accel, again.index
-            ))
-    return tuple(planned)
+        if block.counts and again:
+            one = planned[first]
+            planned.append(one.model_copy(update={"index": len(planned), "again": one.index}))
+    return planned
 
 
-def _rounds(variants: Sequence[str], block: Block) -> Iterator[tuple[int, str]]:
-    """Number of the round and variant of each boot: A B, C B A, A B C, ... (C: the control)."""
-    control = variants[0] + CONTROL_MARK
+def _rounds(variants: Sequence[str], block: Block) -> Iterator[tuple[int, str, bool]]:
+    """Number of the round, variant, whether it is the control: A B, C B A, A B C, ..."""
     chosen = _control_rounds(block)
     for number in range(block.rounds):
-        order = [*variants, *([control] if number in chosen else [])]
-        for variant in order if number % 2 == 0 else reversed(order):
-            yield number, variant
+        order = [(name, False) for name in variants]
+        if number in chosen:
+            order.append((variants[0], True))
+        for variant, control in order if number % 2 == 0 else reversed(order):
+            yield number, variant, control
 
 
 def _control_rounds(block: Block) -> set[int]:

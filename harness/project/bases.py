@@ -6,6 +6,7 @@ A new kind is a class here and a fetcher in ``harness/kernel/source/`` (``source
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
@@ -35,6 +36,11 @@ class BaseTable(Strict):
         raise NotImplementedError
 
     @property
+    def lineage(self) -> str:
+        """What its variants may be compared with beside each other: a tree. Empty: nothing else."""
+        return ""
+
+    @property
     def pinned(self) -> bool:
         """Whether harness.toml says what its content must be."""
         raise NotImplementedError
@@ -60,7 +66,7 @@ class DebianBase(BaseTable):
 
     @property
     def place(self) -> str:
-        """``linux-source-6.1 of bookworm``."""
+        """Package and suite."""
         return f"{self.package} of {self.suite}"
 
     @property
@@ -164,11 +170,48 @@ class DirBase(BaseTable):
         return ["dir", self.path]
 
 
+class CommitBase(BaseTable):
+    """One commit of a git tree of the user's, or that tree as it lies there, changes included.
+
+    Built from git's objects: the work tree, the index and the branches are not touched.
+    """
+
+    needs: ClassVar[str] = "the git tree"
+    kind: Literal["commit"]
+    path: str = Field(min_length=1)
+    """The git tree, or a directory in it, relative to harness.toml."""
+    commit: str = ""
+    """A commit, a branch or a tag; empty: the work tree, with what is not committed."""
+    lenient: bool = True
+    """Whether a symbol that this kernel does not have is said and left out, not an error."""
+
+    @property
+    def place(self) -> str:
+        """Revision and tree."""
+        return f"{self.commit or 'the work tree'} of {self.path}"
+
+    @property
+    def lineage(self) -> str:
+        """The tree: commits of it may be compared."""
+        return self.path
+
+    @property
+    def pinned(self) -> bool:
+        """By a commit's whole id."""
+        return bool(re.fullmatch(COMMIT, self.commit)) and bool(self.commit)
+
+    @property
+    def identity(self) -> list[object]:
+        """Tree and revision."""
+        return ["commit", self.path, self.commit]
+
+
 Base: TypeAlias = Annotated[
-    DebianBase | GitBase | TarballBase | DirBase, Field(discriminator="kind")
+    DebianBase | GitBase | TarballBase | DirBase | CommitBase, Field(discriminator="kind")
 ]
 BASE_KINDS: dict[str, type[BaseTable]] = {
     "debian": DebianBase, "git": GitBase, "tarball": TarballBase, "dir": DirBase,
+    "commit": CommitBase,
 }
 
 

@@ -31,6 +31,7 @@ from harness.project.tables import (
     Variant,
     WorkloadPlan,
 )
+from harness.project.workload_tables import WorkloadTable
 from harness.records.plans import Pair, Published
 
 __all__ = [
@@ -54,6 +55,8 @@ class Config(Strict):
     families: dict[str, Family] = Field(default_factory=dict)
     comparisons: list[ComparisonTable] = Field(default_factory=list)
     profiles: dict[str, Profile] = Field(default_factory=dict)
+    workloads: dict[str, WorkloadTable] = Field(default_factory=dict)
+    """Programs to be measured, described by data."""
     published: list[Published] = Field(default_factory=list)
     suites: dict[str, SuiteTable] = Field(default_factory=dict)
     nightly: Nightly = Field(default_factory=Nightly)
@@ -123,6 +126,11 @@ class Project:
         """The name of a variant's base."""
         return self.variant(variant).base or self.config.defaults.base
 
+    def lineage(self, variant: str) -> str:
+        """What a variant may be compared within: its base, or the tree that its commit is of."""
+        name = self.base_name(variant)
+        return self.base(name).lineage or name
+
     def series_name(self, variant: str) -> str:
         """A variant's series, a name of harness.toml or a directory; empty when it has none."""
         base = self.base_name(variant)
@@ -144,9 +152,9 @@ class Project:
         return [(pair.baseline, pair.variant) for pair in self.pairs(variants)]
 
     def pairs(self, variants: Sequence[str]) -> list[Pair]:
-        """The same as records. ``across`` is set where the two are of different bases.
+        """The same as records. ``across`` is set where the two are of different lineages.
 
-        Raises :class:`UserError` for two bases where harness.toml does not say ``across``.
+        Raises :class:`UserError` for two lineages where harness.toml does not say ``across``.
         """
         found: dict[tuple[str, str], Pair] = {}
         for entry in self.config.comparisons:
@@ -160,7 +168,7 @@ class Project:
         return list(found.values())
 
     def _across(self, entry: ComparisonTable, baseline: str, variant: str) -> bool:
-        one, two = self.base_name(baseline), self.base_name(variant)
+        one, two = self.lineage(baseline), self.lineage(variant)
         if one != two and not entry.across:
             raise UserError(
                 f"{variant} is compared with {baseline}, but one is built on {two} and the other "

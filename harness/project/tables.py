@@ -32,7 +32,7 @@ class SeriesTable(Strict):
         must, may = {
             "dir": (["path"], {"patches"}),
             "mbox": (["path"], {"version", "patches"}),
-            "lore": (["message_id", "patches", "version"], set()),
+            "lore": (["message_id"], {"version", "patches"}),
         }[self.kind]
         for key in must:
             if not getattr(self, key):

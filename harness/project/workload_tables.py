@@ -13,7 +13,7 @@ from harness.records.plans import Thp
 from harness.records.record import Scalar
 from harness.records.workloads import Metric
 
-Parse = Literal["none", "json", "regex", "perf-stat"]
+Parse = Literal["none", "number", "json", "regex", "perf-stat"]
 
 
 class MetricTable(Strict):
@@ -62,7 +62,9 @@ class WorkloadTable(Strict):
     title: str = ""
     """One line: what it does."""
     parse: Parse = "none"
-    """How its output becomes numbers. ``none``: only what is counted around it."""
+    """How its output becomes numbers. ``none``: only what is counted around it. ``number``: its
+    last line is a number, perhaps with a name before and a unit behind it; if it is none, nothing
+    is made of it."""
     params: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
     """Defaults; a list makes a cell of each value."""
     metrics: list[MetricTable] = Field(default_factory=list)
@@ -76,9 +78,9 @@ class WorkloadTable(Strict):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.parse != "none" and not self.metrics:
+        if self.parse not in ("none", "number") and not self.metrics:
             raise ValueError(f'`parse = "{self.parse}"` needs [[metrics]]')
-        if self.parse == "none" and self.metrics:
+        if self.parse in ("none", "number") and self.metrics:
             raise ValueError('`metrics` need `parse = "json"`, "regex" or "perf-stat"')
         if self.parse == "regex":
             for metric in self.metrics:

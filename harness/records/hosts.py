@@ -6,6 +6,10 @@ from pydantic import Field
 
 from harness.records.record import AccelName, Record
 
+MOST_OTHERS_PCT = 10.0
+MOST_STEAL_PCT = 5.0
+MOST_MHZ_CHANGE_PCT = 10.0
+
 
 class Host(Record):
     """The computer that ran the harness."""
@@ -74,3 +78,15 @@ class HostState(Record):
     """Lowest and highest frequency of a CPU."""
     pinned: list[int] = Field(default_factory=list)
     """The host CPU that each vCPU thread was bound to; empty without CPUs to spare."""
+
+    def troubles(self) -> list[str]:
+        """What the host did that makes a boot's wall-clock figures useless, in words."""
+        found = []
+        if self.others_pct is not None and self.others_pct > MOST_OTHERS_PCT:
+            found.append(f"other processes took {self.others_pct:.0f} % of the CPU time")
+        if self.steal_pct is not None and self.steal_pct > MOST_STEAL_PCT:
+            found.append(f"the host's hypervisor took {self.steal_pct:.0f} % of the CPU time")
+        if self.mhz and min(self.mhz) < max(self.mhz) * (1 - MOST_MHZ_CHANGE_PCT / 100):
+            low, high = min(self.mhz), max(self.mhz)
+            found.append(f"the CPU's frequency moved from {low:.0f} to {high:.0f} MHz")
+        return found

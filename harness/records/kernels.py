@@ -76,7 +76,7 @@ class Kernel(Record):
     make_variables: dict[str, str] = Field(default_factory=dict)
     compat: list[CompatRecord] = Field(default_factory=list)
     tools: dict[str, str] = Field(default_factory=dict)
-    """Versions of make, ccache, tuxmake."""
+    """Versions of make and ccache."""
     jobs: int = 0
     seconds: float = 0.0
     """Wall seconds that the build took; cached objects make it short."""

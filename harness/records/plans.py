@@ -193,6 +193,10 @@ class SuitePlan(FrozenRecord):
     """The LTP tree, for suites that take one."""
     lists: list[str] = Field(default_factory=list)
     """Parts of the suite that were asked for: LTP's runtest files."""
+    skip_file: str = ""
+    """Tests not to run, one a line, each with its reason behind it; for suites that take one."""
+    test_seconds: float | None = None
+    """The most one test may take under KVM, for suites that take it; None: the suite's own."""
     wanted: list[str] = Field(default_factory=list)
     """Patterns of tests that were asked for; empty: all."""
     tests: list[PlannedTest] = Field(default_factory=list)

@@ -25,6 +25,9 @@ class Run(Record):
     started: str = ""
     """UTC, ISO 8601."""
     finished: str = ""
+    process: int = 0
+    """PID of the harness that conducts it, while its status is ``running``; else 0. A run that
+    says ``running`` and whose process is gone was killed."""
     harness: HarnessVersion = Field(default_factory=HarnessVersion)
     host: Host = Field(default_factory=Host)
     plan: Annotated[Plan | SuitePlan, Field(discriminator="kind")]

@@ -7,6 +7,7 @@ flight. What is shown of a run is made from these files alone.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ class RunWriter:
     def save(self) -> None:
         """Write run.json anew; a reader sees the old content or the new."""
         with self._lock:
+            self.run.process = os.getpid() if self.run.status == "running" else 0
             write_atomic(self.directory / RUN_FILE, self.run.model_dump_json(indent=1) + "\n")
 
     def samples(self, samples: Sequence[Sample]) -> None:

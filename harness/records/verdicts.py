@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from harness.core import digest
 from harness.records.events import Event
+from harness.records.plans import SuitePlan
 from harness.records.record import Name, Record, Scalar
 
 Word: TypeAlias = Literal[
@@ -50,3 +52,17 @@ class Verdict(Record):
     def ident(self) -> str:
         """The ID by which `harness reproduce` knows a test on a variant; no run is in it."""
         return digest.key([self.suite, self.variant, self.test, self.seed])[:8]
+
+
+def not_run(plan: SuitePlan, found: Iterable[Verdict]) -> list[Verdict]:
+    """A verdict ``not run`` for every planned test of every variant that has none."""
+    seen = {(v.variant, v.test, v.seed) for v in found}
+    return [
+        Verdict(
+            suite=plan.suite, test=test.name, variant=variant, verdict="not run", seed=test.seed,
+            reason="the run ended before it", command=test.command,
+            limits=(test.seconds, test.fixed),
+        )
+        for variant in plan.variants for test in plan.tests
+        if (variant, test.name, test.seed) not in seen
+    ]

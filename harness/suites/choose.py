@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from harness.core.errors import UserError
 from harness.project.config import nearest
-from harness.suites.suite import TestCase
+from harness.records.plans import PlannedTest
 
 
-def choose(tests: Sequence[TestCase], only: Sequence[str]) -> list[TestCase]:
+def choose(tests: Sequence[PlannedTest], only: Sequence[str]) -> list[PlannedTest]:
     """The tests that ``only`` names, in their order; all of them when it is empty.
 
     A word behind an exclamation mark takes tests out, of all when no other word is there.
@@ -26,7 +26,7 @@ def choose(tests: Sequence[TestCase], only: Sequence[str]) -> list[TestCase]:
     return chosen
 
 
-def _named(tests: Sequence[TestCase], words: Sequence[str]) -> set[str]:
+def _named(tests: Sequence[PlannedTest], words: Sequence[str]) -> set[str]:
     """The names of the tests that any of the words means."""
     found: set[str] = set()
     for word in words:

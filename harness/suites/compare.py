@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.records.old_verdicts import BAD, Verdict, Word
+from harness.records.verdicts import BAD, Verdict, Word
 
 CONFIRMATIONS = 3
 Class = Literal["regression", "crash", "flaky", "incomparable", "fixed", "same"]

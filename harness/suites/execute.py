@@ -11,7 +11,7 @@ from harness.core.errors import GuestCrash, InfrastructureError
 from harness.suites.judgement import Judgement, Outcome
 
 if TYPE_CHECKING:
-    from harness.machine.guest import Guest
+    from harness.machine.session import Session
 
 LOG_LIMIT = 4 * 2**20  # bytes of a test's output that are kept: a test may write for ever
 KEPT = 256 * 1024  # ... and that are judged, from the end
@@ -23,7 +23,7 @@ WHEREABOUTS = (
 )
 
 
-def execute(guest: Guest, name: str, command: str, deadline: Deadline, log: Path) -> Outcome:
+def execute(session: Session, name: str, command: str, deadline: Deadline, log: Path) -> Outcome:
     """Run a test's command; its output goes to ``log``, and its name to the console.
 
     Raises :class:`TooSlow` when the deadline passes, :class:`InfrastructureError` when
@@ -32,7 +32,7 @@ def execute(guest: Guest, name: str, command: str, deadline: Deadline, log: Path
     log.parent.mkdir(parents=True, exist_ok=True)
     # One stream, so that complaints stand where they were made.
     mark = shlex.quote(f"pte-harness: test {name}")
-    process = guest.session.start(f"echo {mark} > /dev/kmsg; exec 2>&1\n{command}")
+    process = session.start(f"echo {mark} > /dev/kmsg; exec 2>&1\n{command}")
     process.close_input()
     text, written = bytearray(), 0
     with log.open("wb") as sink:
@@ -48,10 +48,10 @@ def execute(guest: Guest, name: str, command: str, deadline: Deadline, log: Path
     return Outcome(process.wait(deadline), text.decode(errors="replace"))
 
 
-def diagnose(guest: Guest, seconds: float, log: Path) -> Judgement:
+def diagnose(session: Session, seconds: float, log: Path) -> Judgement:
     """Whether a guest whose test took too long still answers, and who does what in it."""
     try:
-        state = guest.run(WHEREABOUTS, seconds=ANSWER_S, check=False).stdout
+        state = session.run(WHEREABOUTS, seconds=ANSWER_S, check=False).stdout
     except GuestCrash as error:
         return Judgement("crash", error.message)
     except InfrastructureError:

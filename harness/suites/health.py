@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.core.errors import InfrastructureError
-from harness.machine.guest import Guest
+from harness.machine.session import Session
 
 # One fork (df) only: under TCG each costs as much as a small test.
 PROBE = """echo 1 > /proc/sys/vm/stat_refresh
@@ -45,9 +45,9 @@ class Health:
         return ""
 
 
-def probe(guest: Guest) -> Health:
+def probe(session: Session) -> Health:
     """Ask the guest; raises :class:`InfrastructureError` when its answer makes no sense."""
-    text = guest.run(PROBE, seconds=20.0).stdout
+    text = session.run(PROBE, seconds=20.0).stdout
     words = text.replace("Avail", "").split()
     try:
         taint, tables, sshd, root, tmp = (int(word) for word in words)

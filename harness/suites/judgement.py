@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
-from harness.records.old_verdicts import Word
+from harness.records.verdicts import Said, Word
 
 SKIP_CODE = 77  # automake's, and the race suite's
 
@@ -31,14 +30,14 @@ class Judgement:
 
     word: Word
     reason: str = ""
-    output: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Said] = field(default_factory=dict)
     parts: dict[str, Word] = field(default_factory=dict)
 
 
 def judge(outcome: Outcome) -> Judgement:
     """The verdict of the harness's own programs: exit code, and a JSON line with a reason."""
     output = last_json(outcome.text)
-    reason = str(output.get("reason") or "") or outcome.last_words
+    reason = str(output.get("reason") or output.get("verdict") or "") or outcome.last_words
     if outcome.code == 0:
         return Judgement("pass", "", output)
     if outcome.code == SKIP_CODE:
@@ -46,13 +45,21 @@ def judge(outcome: Outcome) -> Judgement:
     return Judgement("fail", reason or f"exit code {outcome.code}", output)
 
 
-def last_json(text: str) -> dict[str, Any]:
-    """The last line of output that is a JSON object; empty when there is none."""
+def last_json(text: str) -> dict[str, Said]:
+    """The last line of output that is a JSON object, without what nests in it; empty for none."""
     for line in reversed(text.splitlines()):
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
-            return value
+            return {str(key): said for key, said in value.items() if _flat(said)}
     return {}
+
+
+def _flat(value: object) -> bool:
+    """Whether it is a scalar or a list of scalars."""
+    scalar = (bool, int, float, str)
+    if isinstance(value, list):
+        return all(isinstance(one, scalar) for one in value)
+    return value is None or isinstance(value, scalar)

@@ -13,15 +13,20 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError
-from harness.machine.guest import Guest
-from harness.records.old_verdicts import Word
+from harness.records.plans import PlannedTest, SuitePlan
+from harness.records.verdicts import Word
 from harness.suites.choose import choose
 from harness.suites.judgement import Judgement, Outcome
-from harness.suites.ltp_tree import LtpTree
-from harness.suites.suite import TestCase
+from harness.suites.ltp_tree import LtpTree, open_tree
+from harness.suites.suite import Option, Suite
 from harness.suites.swap import OFF, ON, give_swap
+from harness.suites.workbench import Workbench
+
+if TYPE_CHECKING:
+    from harness.machine.session import Session
 
 NAME = "ltp"
 PLACE = "/opt/ltp"
@@ -38,35 +43,63 @@ BITS: tuple[tuple[int, Word, str], ...] = (
 )
 
 
-def prepare(guest: Guest) -> None:
-    """Mount the tree, give swap, and say how much slower than a real machine this guest is."""
-    patience = max(1, round(guest.scaled(1.0)))
-    guest.run(
-        f"mkdir -p {PLACE} {SCRATCH} && mount -o ro /dev/vdb {PLACE} && "
-        f"echo export LTP_TIMEOUT_MUL={patience} > {PATIENCE}"
-    )
-    give_swap(guest)
+class LtpSuite(Suite):
+    """Runtest files of an installed LTP tree, which a read-only disk carries into the guest."""
+
+    name = NAME
+    title = "the Linux Test Project, of an installed tree (--ltp, or [settings.ltp] path)"
+    takes: frozenset[Option] = frozenset({"ltp", "lists", "skip_file", "test_seconds"})
+
+    def tests(self, lab: Workbench, plan: SuitePlan) -> list[PlannedTest]:
+        """The tests of the runtest files asked for, or of those that harness.toml names."""
+        return planned(
+            tree_of(lab, plan), plan.lists, only=plan.wanted,
+            skip=read_skips(Path(plan.skip_file) if plan.skip_file else None),
+            seconds=SECONDS if plan.test_seconds is None else plan.test_seconds,
+        )
+
+    def disks(self, lab: Workbench, plan: SuitePlan) -> list[Path]:
+        """The tree's disk."""
+        return [tree_of(lab, plan).disk(lab.workspace, lab.progress)]
+
+    def prepare(self, session: Session, lab: Workbench, plan: SuitePlan) -> None:
+        """Mount the tree, give swap, and say how much slower than a real machine this guest is."""
+        patience = max(1, round(session.scaled(1.0)))
+        session.run(
+            f"mkdir -p {PLACE} {SCRATCH} && mount -o ro /dev/vdb {PLACE} && "
+            f"echo export LTP_TIMEOUT_MUL={patience} > {PATIENCE}"
+        )
+        give_swap(session)
+
+    def judge(self, outcome: Outcome) -> Judgement:
+        """By LTP's exit codes, which are bits."""
+        return judge(outcome)
 
 
-def plan(
-    tree: LtpTree, suites: Sequence[str], *, only: Sequence[str], skip: dict[str, str],
+def tree_of(lab: Workbench, plan: SuitePlan) -> LtpTree:
+    """The tree that a plan names; :class:`UserError` when it names none or it is none."""
+    return open_tree(lab.workspace, Path(plan.ltp) if plan.ltp else None)
+
+
+def planned(
+    tree: LtpTree, lists: Sequence[str], *, only: Sequence[str], skip: dict[str, str],
     seconds: float,
-) -> list[TestCase]:
+) -> list[PlannedTest]:
     """The tests of runtest files; ``skip``: test -> reason, ``seconds``: the most each may take.
 
     Raises :class:`UserError` for an unknown suite or test.
     """
-    tests: dict[str, TestCase] = {}
-    for suite in suites:
+    tests: dict[str, PlannedTest] = {}
+    for suite in lists:
         for name, line in parse(tree.suite(suite)):
             label, known = name, tests.get(name)
             if known and known.command != command(line):
                 label = f"{suite}:{name}"
-            tests[label] = TestCase(
-                label, command(line), seconds, skip=skip.get(name, "")
+            tests[label] = PlannedTest(
+                name=label, command=command(line), seconds=seconds, skip=skip.get(name, "")
             )
     if not tests:
-        raise UserError(f"the LTP suites {', '.join(suites)} hold no test")
+        raise UserError(f"the LTP suites {', '.join(lists)} hold no test")
     return choose(list(tests.values()), only)
 
 

@@ -20,7 +20,8 @@ from harness.image.disk import get_disk
 from harness.project.config import nearest
 
 HOW = (
-    "name an installed one with --ltp DIR (or a tarball), or in harness.toml ([ltp] path); "
+    "name an installed one with --ltp DIR (or a tarball), or by path in [settings.ltp] of "
+    "harness.toml; "
     "to make one: ./configure --prefix=DIR && make && make install in LTP's sources"
 )
 

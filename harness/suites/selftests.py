@@ -12,17 +12,28 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.core.errors import InfrastructureError
+from harness.core import digest
+from harness.core.errors import InfrastructureError, UserError
+from harness.image.disk import get_disk
 from harness.image.programs import GUEST_DIR
-from harness.machine.guest import Guest
-from harness.records.old_verdicts import Word
+from harness.kernel.source.sources import Source, get_source
+from harness.records.plans import PlannedTest, SuitePlan
+from harness.records.verdicts import Word
+from harness.suites import selftests_tree
 from harness.suites.choose import choose
 from harness.suites.judgement import Judgement, Outcome
-from harness.suites.suite import TestCase
+from harness.suites.suite import Suite
 from harness.suites.swap import give_swap
+from harness.suites.workbench import Workbench
+
+if TYPE_CHECKING:
+    from harness.machine.session import Session
 
 NAME = "selftests"
 PLACE = f"{GUEST_DIR}/{NAME}"
@@ -45,40 +56,90 @@ MORE = (
 _TAP = re.compile(r"^[#\s]*(not ok|ok)\s+\d+\s*-?\s*(.*)$")
 
 
-def prepare(guest: Guest) -> None:
-    """Copy the suite from its read-only disk: the tests write beside themselves.
+class SelftestSuite(Suite):
+    """The selftests of the variants' base, compiled from its tree, on a read-only disk."""
 
-    What else they skip themselves without: debugfs, and somewhere to swap to.
-    """
-    guest.run(
-        f"mkdir -p /mnt/suite {PLACE} && mount -o ro /dev/vdb /mnt/suite && "
-        f"cp -a /mnt/suite/. {PLACE}/ && umount /mnt/suite\n"
-        "{ mount -t debugfs debugfs /sys/kernel/debug || true; } 2>/dev/null",
-        seconds=60.0,
-    )
-    give_swap(guest)
+    name = NAME
+    title = "the kernel's own memory-management selftests, of the variants' base"
+
+    def disks(self, lab: Workbench, plan: SuitePlan) -> list[Path]:
+        """The compiled suite with our two scripts; compiled if it is not in the cache."""
+        source = get_source(
+            lab.workspace, lab.project, one_base(lab, plan.variants), progress=lab.progress
+        )
+        return [disk(lab, source)]
+
+    def prepare(self, session: Session, lab: Workbench, plan: SuitePlan) -> None:
+        """Copy the suite from its read-only disk: the tests write beside themselves.
+
+        What else they skip themselves without: debugfs, and somewhere to swap to.
+        """
+        session.run(
+            f"mkdir -p /mnt/suite {PLACE} && mount -o ro /dev/vdb /mnt/suite && "
+            f"cp -a /mnt/suite/. {PLACE}/ && umount /mnt/suite\n"
+            "{ mount -t debugfs debugfs /sys/kernel/debug || true; } 2>/dev/null",
+            seconds=60.0,
+        )
+        give_swap(session)
+
+    def ask(self, session: Session, plan: SuitePlan) -> list[PlannedTest]:
+        """What the tree's script would run in this guest, and programs that it forgets."""
+        return listed(session, plan.wanted)
+
+    def judge(self, outcome: Outcome) -> Judgement:
+        """By kselftest's exit codes and TAP lines."""
+        return judge(outcome)
 
 
-def plan(guest: Guest, only: Sequence[str]) -> list[TestCase]:
+def one_base(lab: Workbench, variants: Sequence[str]) -> str:
+    """The base of all variants; :class:`UserError` when there are several."""
+    bases = {lab.project.base_name(variant) for variant in variants}
+    if len(bases) > 1:
+        raise UserError(
+            f"the variants have different bases: {', '.join(sorted(bases))}",
+            hint="each base has selftests of its own; run them apart",
+        )
+    return bases.pop()
+
+
+def disk(lab: Workbench, source: Source) -> Path:
+    """The disk with the selftests of a tree, made if it is not in the cache."""
+    files = [lab.project.file(f"guest/suites/{name}") for name in (HOOK, "sudo")]
+    key = digest.key([selftests_tree.key(source), *map(digest.of_file, files)])
+
+    def populate(root: Path) -> None:
+        selftests_tree.compile_into(lab.workspace, source, root, lab.progress)
+        (root / "bin").mkdir()
+        shutil.copy(files[0], root / HOOK)
+        shutil.copy(files[1], root / "bin" / "sudo")
+
+    return get_disk(lab.workspace, NAME, key, populate, lab.progress)
+
+
+def listed(session: Session, only: Sequence[str]) -> list[PlannedTest]:
     """The tests that the script would run in this guest, and programs it forgets.
 
     Raises :class:`InfrastructureError` with the script's words when it lists none and
     :class:`UserError` when ``only`` (names, first words or patterns) matches nothing.
     """
     listing = "/tmp/selftests.list"
-    result = guest.run(_script(f"HARNESS_LIST={listing}") + f"; cat {listing} >&2",
+    result = session.run(_script(f"HARNESS_LIST={listing}") + f"; cat {listing} >&2",
                        seconds=90.0, check=False)
     lines = [line for line in result.stderr.splitlines() if "readonly function" not in line]
     if not lines or "No such file" in lines[-1]:
         raise InfrastructureError(
             f"{SCRIPT} lists no test", excerpt=result.stdout[-1000:] or "\n".join(lines[-5:])
         )
-    tests = [TestCase(name(line), command(line), SECONDS) for line in dict.fromkeys(lines)]
+    tests = [
+        PlannedTest(name=name(line), command=command(line), seconds=SECONDS)
+        for line in dict.fromkeys(lines)
+    ]
     needed = " ".join(path for _, path in MORE)
-    there = guest.run(f"cd {PLACE} && ls -d * {needed} 2>/dev/null", check=False).stdout.split()
+    there = session.run(f"cd {PLACE} && ls -d * {needed} 2>/dev/null", check=False).stdout.split()
     called = {test.name.split()[0] for test in tests}
     tests += [
-        TestCase(line, f"{TIDY}; cd {PLACE} && ./{line}", SECONDS) for line, need in MORE
+        PlannedTest(name=line, command=f"{TIDY}; cd {PLACE} && ./{line}", seconds=SECONDS)
+        for line, need in MORE
         if {line.split()[0], need} <= set(there) and line.split()[0] not in called
     ]
     return choose(tests, only)

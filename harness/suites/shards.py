@@ -7,15 +7,25 @@ import queue
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
+from harness.core import sizes
 from harness.core.errors import UserError
-from harness.records.old_verdicts import Verdict
-from harness.suites.suite import Queue, SuiteRunner
+from harness.records.verdicts import Verdict
+from harness.suites.testrunner import TestQueue
 
 RESERVE_MIB = 1024  # for the host itself and the harness
 
 
-def run(runner: SuiteRunner, tests: Queue, jobs: int) -> Iterator[Verdict]:
+class Runs(Protocol):
+    """What runs tests of a queue: :class:`harness.suites.testrunner.SuiteRunner`."""
+
+    def run(self, queue: TestQueue) -> Iterator[Verdict]:
+        """A verdict per test that it takes."""
+        ...
+
+
+def run(runner: Runs, tests: TestQueue, jobs: int) -> Iterator[Verdict]:
     """The verdicts of ``jobs`` guests that take tests from one queue, as they come.
 
     The first error of any of them is raised when all have ended.
@@ -57,7 +67,7 @@ def crowding(jobs: int, smp: int, memory: str) -> float:
     """
     if jobs == 1:
         return 1.0
-    each = _mib(memory)
+    each = sizes.parse(memory, "memory") // sizes.MIB
     free = _available_mib() - RESERVE_MIB
     if jobs * each > free:
         raise UserError(
@@ -65,12 +75,6 @@ def crowding(jobs: int, smp: int, memory: str) -> float:
             hint="use fewer --jobs or less --memory",
         )
     return max(1.0, jobs * smp / max(os.cpu_count() or 1, smp))
-
-
-def _mib(memory: str) -> int:
-    units = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}
-    number, unit = (memory, "M") if memory.isdigit() else (memory[:-1], memory[-1].upper())
-    return int(int(number) * units[unit])
 
 
 def _available_mib() -> int:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from harness.machine.ssh import Result
+from harness.records.plans import PlannedTest, SuitePlan
 from harness.suites.choose import choose
 from harness.suites.judgement import Judgement, Outcome
-from harness.suites.suite import TestCase
+from harness.suites.suite import Option, Suite
+
+if TYPE_CHECKING:
+    from harness.machine.session import Session
 
 SECONDS = 10  # per stressor where the user gives no time
 # Exit codes of stress-ng(1).
@@ -26,26 +29,51 @@ _RAN = re.compile(r"Ran (\d+) syscalls")
 TRINITY = "trinity -q -g vm --disable-fds=sockets --disable-fds=perf"
 
 
-class Shell(Protocol):
-    """What planning asks of a guest: to run a command."""
+class StressNgSuite(Suite):
+    """stress-ng's class ``vm`` with ``--verify``, each stressor for its share of the time."""
 
-    def run(self, command: str, *, check: bool = True) -> Result:
-        """The command's end."""
-        ...
+    name = "stress-ng"
+    title = "stress-ng's memory stressors with verification, equal shares of the time"
+    takes: frozenset[Option] = frozenset({"minutes", "seed"})
+
+    def ask(self, session: Session, plan: SuitePlan) -> list[PlannedTest]:
+        """The stressors that the image's stress-ng has."""
+        return plan_stress(session, plan.wanted, plan.seconds, plan.seed)
+
+    def judge(self, outcome: Outcome) -> Judgement:
+        """By its exit codes and what it prints."""
+        return judge_stress(outcome)
 
 
-def plan_stress(guest: Shell, only: Sequence[str], seconds: float, seed: int) -> list[TestCase]:
+class TrinitySuite(Suite):
+    """Random system calls of trinity's group ``vm``, as nobody; does the kernel live?"""
+
+    name = "trinity"
+    title = "trinity's random memory system calls, as an ordinary user"
+    takes: frozenset[Option] = frozenset({"minutes", "seed"})
+
+    def ask(self, session: Session, plan: SuitePlan) -> list[PlannedTest]:
+        """One test, skipped where the image has no trinity."""
+        return plan_trinity(session, plan.wanted, plan.seconds, plan.seed)
+
+    def judge(self, outcome: Outcome) -> Judgement:
+        """A kernel that lives through it passes."""
+        return judge_trinity(outcome)
+
+
+def plan_stress(
+    session: Session, only: Sequence[str], seconds: float, seed: int
+) -> list[PlannedTest]:
     """The stressors of the class vm that this guest's stress-ng has, with equal shares of time."""
-    text = guest.run("stress-ng --class vm? 2>&1 || true", check=False).stdout
+    text = session.run("stress-ng --class vm? 2>&1 || true", check=False).stdout
     names = re.findall(r"[a-z][\w-]*", text.partition("stressors:")[2])
     each = max(2, round(seconds / len(names))) if seconds and names else SECONDS
     tests = [
-        TestCase(
-            name,
+        PlannedTest(
+            name=name, seed=seed, seconds=30.0, fixed=4.0 * each,
             # --oomable: a stressor that the OOM killer takes is not started again.
-            f"stress-ng --{name} 2 --verify --timeout {each}s --seed {seed} --oomable "
+            command=f"stress-ng --{name} 2 --verify --timeout {each}s --seed {seed} --oomable "
             "--vm-bytes 20% --metrics-brief --temp-path /var/tmp",
-            30.0, seed, fixed=4.0 * each,
         )
         for name in names
     ]
@@ -71,15 +99,16 @@ def judge_stress(outcome: Outcome) -> Judgement:
     return Judgement("fail", reason or f"exit code {outcome.code}")
 
 
-def plan_trinity(guest: Shell, only: Sequence[str], seconds: float, seed: int) -> list[TestCase]:
+def plan_trinity(
+    session: Session, only: Sequence[str], seconds: float, seed: int
+) -> list[PlannedTest]:
     """Trinity's memory calls as one test; a test that is skipped where there is no trinity."""
-    here = guest.run("command -v trinity", check=False).code == 0
-    test = TestCase(
-        "mm-calls",
-        "cd /var/tmp && chmod 1777 . && timeout -s INT "
+    here = session.run("command -v trinity", check=False).code == 0
+    test = PlannedTest(
+        name="mm-calls", seed=seed, seconds=30.0, fixed=seconds + 30.0,
+        command="cd /var/tmp && chmod 1777 . && timeout -s INT "
         f"{round(seconds)} setpriv --reuid nobody --clear-groups {TRINITY} -s {seed}; "
         "code=$?; [ $code = 124 ] && exit 0; exit $code",
-        30.0, seed, fixed=seconds + 30.0,
         skip="" if here else "trinity is not in the image",
     )
     return choose([test], only)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.core import digest
 from harness.core.errors import UserError
 from harness.machine.oops import strip_time
-from harness.records.old_verdicts import Verdict
+from harness.records.verdicts import Verdict
 
 FRAMES = 3
 KNOWN_FILE = "known-issues.toml"
@@ -139,14 +139,15 @@ def sort_bugs(verdicts: Iterable[Verdict], known: dict[str, str]) -> list[Bug]:
     """The bugs of a run: unknown ones first, then by count."""
     bugs: dict[str, Bug] = {}
     for verdict in verdicts:
-        for kind, text in zip(verdict.kinds, verdict.splats, strict=False):
-            mark = signature(kind, text)
-            bug = bugs.setdefault(mark.ident, Bug(mark, text, known=known.get(mark.ident, "")))
+        for event in verdict.events:
+            mark = signature(event.kind, event.text)
+            fresh = Bug(mark, event.text, known=known.get(mark.ident, ""))
+            bug = bugs.setdefault(mark.ident, fresh)
             bug.where.append(verdict)
     return sorted(bugs.values(), key=lambda bug: (bool(bug.known), -bug.count))
 
 
 def all_known(verdict: Verdict, known: dict[str, str]) -> bool:
     """Whether a verdict is explained by known bugs and nothing else."""
-    marks = [signature(*pair).ident for pair in zip(verdict.kinds, verdict.splats, strict=False)]
+    marks = [signature(event.kind, event.text).ident for event in verdict.events]
     return bool(marks) and all(mark in known for mark in marks)

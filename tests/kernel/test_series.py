@@ -29,7 +29,7 @@ def piecewise(harness: Harness, variant: str, tmp_path: Path) -> dict[str, str]:
     out = tmp_path / variant
     harness("stability", "--suite", "piecewise", "--variants", variant, "--out", str(out))
     lines = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
-    assert not [line for line in lines if line["splats"]]
+    assert not [line for line in lines if line["events"]]
     return {line["test"]: line["output"].get("verdict", line["reason"]) for line in lines}
 
 

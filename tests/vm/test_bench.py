@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.records.old_runs import load_boots, load_run, load_samples
+from harness.records.store import load_boots, load_run, load_samples
 from tests.guests import Harness, wait_for
 
 pytestmark = pytest.mark.vm
@@ -53,12 +53,13 @@ def test_the_run_explains_itself(small_run: tuple[Path, str]) -> None:
     out, _ = small_run
     run = load_run(out)
     assert run.status == "complete"
-    assert run.variants["before"]["release"].startswith("6.1.")
-    assert run.accel["name"] in ("kvm", "tcg") and run.accel["reason"]
+    assert run.kernels["before"].release.startswith("6.1.")
+    assert run.accels[0].name in ("kvm", "tcg") and run.accels[0].reason
+    assert run.workloads["vmpte"].metrics
     boot = load_boots(out)[0][0]
     assert boot.status == "ok"
-    assert boot.guest["thp"] == "absent" or "[never]" in boot.guest["thp"]
-    assert "Linux guest 6.1." in boot.guest["uname"]
+    assert boot.state.thp == "absent" or "[never]" in boot.state.thp
+    assert "Linux guest 6.1." in boot.state.uname
     assert "qemu-system-x86_64" in boot.qemu_argv[0]
     assert "Linux version 6.1." in (out / boot.console).read_text()
     series = [s for s in load_samples(out)[0] if s.metric == "VmPTE" and s.t is not None]
@@ -119,6 +120,8 @@ def test_killed_run_is_resumed(
              if s["metric"] == "faults_per_minute"]
     assert sorted(rates) == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert load_run(out).status == "complete"
+    again = harness("bench", "--resume", str(out))
+    assert again.code == 0 and "nothing is left to do" in again.err and not again.out
 
 
 def test_interrupted_run_says_how_to_go_on(
@@ -143,5 +146,6 @@ def test_two_benches_in_one_workspace(
     wait_for(lambda: (tmp_path / "a" / "run.json").exists(), 300)
     done = harness(*SMALL, "--out", str(tmp_path / "b"))
     assert done.code == 2 and "a bench runs" in done.err
+    assert f"(process {first.pid})" in done.err
     os.kill(first.pid, signal.SIGINT)
     first.communicate(timeout=60)

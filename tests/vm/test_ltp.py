@@ -14,7 +14,8 @@ from xml.etree import ElementTree as xml
 
 import pytest
 
-from tests.guests import ROOT, Harness, wait_for
+from tests.guests import Harness, wait_for
+from tests.places import ROOT
 
 pytestmark = pytest.mark.vm
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from harness.records.old_runs import load_samples
-from tests.guests import ROOT, argv
+from harness.records.store import load_samples
+from tests.guests import argv
+from tests.places import ROOT
 
 pytestmark = pytest.mark.vm
 

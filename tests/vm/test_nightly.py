@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.guests import ROOT, Ended, argv, guests, wait_for
+from tests.guests import Ended, argv, guests, wait_for
+from tests.places import ROOT
 
 pytestmark = pytest.mark.vm
 
-NIGHT = f"""
-[ltp]
-path = "{ROOT}/tests/ltptree"
-
+NIGHT = """
 [nightly]
 hours = 1
 hook = "echo $NIGHTLY_VERDICT > verdict"
@@ -40,10 +38,11 @@ smp = 1
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout with a plan of its own, so that results go elsewhere; the cache is shared."""
-    for name in ("guest", "kernel"):
+    for name in ("guest", "kernel", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     text = (ROOT / "harness.toml").read_text()
-    head, _, rest = text.partition("\n[ltp]\n")
+    text = text.replace("[settings.ltp]\n", f'[settings.ltp]\npath = "{ROOT}/tests/ltptree"\n')
+    head, _, rest = text.partition("\n[nightly]\n")
     profiles = rest[rest.index("[profiles."):]
     (tmp_path / "harness.toml").write_text(f"{head}\n{NIGHT}\n{profiles}")
     return tmp_path
@@ -82,13 +81,14 @@ def test_a_killed_night_is_gone_on_with(checkout: Path) -> None:
     assert lines[:len(before)] == before
     assert sorted(json.loads(line)["test"] for line in lines) == \
         ["behind", "fails", "panics", "passes"]
-    state = json.loads((night / "nightly.json").read_text())
-    assert state["finished"] and state["codes"] == {"00-ltp": 0, "01-ltp": 4}
+    state = json.loads((night / "night.json").read_text())
+    assert state["finished"]
+    assert {part["key"]: part["code"] for part in state["parts"]} == {"00-ltp": 0, "01-ltp": 4}
     assert (checkout / "verdict").read_text() == "crash\n"
     rows = [json.loads(line) for line in
             (checkout / "results/nightly/history.jsonl").read_text().splitlines()]
     assert sum(row["crashes"] for row in rows) == 1
-    assert "1 crash" in (checkout / "results/nightly/index.html").read_text()
+    assert "1 crash," in (checkout / "results/nightly/index.html").read_text()
 
     panics = next(json.loads(line) for line in lines if json.loads(line)["test"] == "panics")
     record = json.loads((torn.parent / "verdicts.json").read_text())

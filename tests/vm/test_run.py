@@ -23,6 +23,12 @@ def test_output_and_exit_code_are_relayed(harness: Harness) -> None:
     assert "err" in done.err
 
 
+def test_it_is_not_silent_while_it_boots(harness: Harness, before_kernel: str) -> None:
+    done = harness("run", "--", "true")
+    assert f"booting before {before_kernel} under" in done.err and "ready after" in done.err
+    assert harness("run", "-q", "--", "true").err == ""
+
+
 def test_words_reach_the_guest_as_they_are(harness: Harness) -> None:
     done = harness("run", "--", "printf", "%s\\n", "a b", "$HOME", "*")
     assert done.out.splitlines() == ["a b", "$HOME", "*"]

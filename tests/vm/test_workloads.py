@@ -15,8 +15,9 @@ from harness.measure.workloads.churn import PATTERNS
 from harness.measure.workloads.micro import OPS
 from harness.measure.workloads.page_fault import KINDS
 from harness.measure.workloads.piecewise import CHUNKS_KIB
-from harness.records.old_runs import load_boots
-from tests.guests import ROOT, Harness
+from harness.records.store import load_boots
+from tests.guests import Harness
+from tests.places import ROOT
 
 pytestmark = pytest.mark.vm
 
@@ -88,4 +89,4 @@ def test_the_report_has_a_table_for_each(tiny: tuple[Path, list[dict[str, Any]]]
         assert f"## Workload {workload}\n" in page
     assert "no result for" not in page
     boot = load_boots(out)[0][0]
-    assert boot.status == "ok" and not boot.trouble
+    assert boot.status == "ok" and not boot.events

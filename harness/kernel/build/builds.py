@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +14,18 @@ from harness.core import digest
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
-from harness.kernel.build import kbuild, metadata, reproducer
+from harness.kernel.build import kbuild, kconfig, metadata, neighbour, reproducer
 from harness.kernel.build.metadata import METADATA_FILE
 from harness.kernel.build.recipe import RECIPE, BuildPlan, plan_build
 from harness.kernel.build.worktree import WorkTree
 from harness.kernel.source.fetching import Wanted
-from harness.kernel.source.sources import Source, find_source
+from harness.kernel.source.sources import Source, find_source, held, lay_out
 from harness.project.config import Project
 from harness.records.kernels import Kernel
 
 __all__ = ["Build", "BuildPlan", "build_variant", "plan_build"]
-DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on debian-6.1
+MOST_NAMED = 12
+DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on a lean 6.1
 FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
 ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
              "System.map": "System.map", "config": ".config"}
@@ -89,27 +91,43 @@ def build_variant(
     disk space) and :class:`InfrastructureError` with the first compiler error.
     """
     progress = progress or Progress(-1)
-    plan = plan_build(
-        workspace, project, variant, source_dir=source_dir, wanted=wanted, progress=progress,
-        fetch=True, patches=patches,
-    )
+    with held(workspace, project, project.base_name(variant)):
+        return _build(
+            workspace, project, variant, jobs=jobs, force=force, progress=progress,
+            plan=plan_build(
+                workspace, project, variant, source_dir=source_dir, wanted=wanted,
+                progress=progress, fetch=True, patches=patches,
+            ),
+        )
+
+
+def _build(
+    workspace: Workspace, project: Project, variant: str, *, plan: BuildPlan, jobs: int | None,
+    force: bool, progress: Progress,
+) -> Build:
     for note in plan.notes:
         progress.detail(note)
     if plan.cached and not force:
         progress.detail(f"{variant}: found {plan.cached}")
-        return Build.load(plan.cached, variant)
+        return _found(plan.cached, plan)
     kbuild.check_tools(plan.requested)
     slot = workspace.root / plan.slot
-    with workspace.lock(plan.slot.replace("/", "-"), on_wait=lambda: progress.say(
+    with workspace.lock(neighbour.lock_name(plan.slot), on_wait=lambda: progress.say(
         f"{variant}: another harness is building in {slot}; waiting for it"
     )):
         published = workspace.published("builds", plan.key)
         if published and not force:
-            return Build.load(published, variant)
+            return _found(published, plan)
         return _make(
             workspace, project, plan, jobs=jobs or os.cpu_count() or 1, force=force,
             progress=progress,
         )
+
+
+def _found(directory: Path, plan: BuildPlan) -> Build:
+    """A published build as this plan names it: the same kernel may have been made for another."""
+    names = {"variant": plan.variant, "base": plan.base, "lineage": plan.lineage}
+    return Build(directory, metadata.read(directory).model_copy(update=names))
 
 
 def _make(
@@ -125,6 +143,7 @@ def _make(
     require_space(
         workspace.root, FRESH_SPACE if fresh else AGAIN_SPACE, f"the build of {plan.variant}"
     )
+    lay_out(workspace, source, progress)
     written = tree.update(source, plan.series, progress)
     progress.detail(f"{plan.variant}: {len(written)} files changed in {tree.src}")
     _check_unchanged(workspace, project, plan)
@@ -136,9 +155,16 @@ def _make(
                          plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler))
     memo = f"steps-{plan.slot.replace('/', '-')}"
     seen = int(workspace.read_state(memo).get("steps", 0))
-    expected = (seen or DEFAULT_STEPS) if fresh or force else None
     with tree.make_runs():
-        config = make.configure(plan.requested, plan.optional, _config_stamp(plan), progress)
+        config = make.configure(
+            plan.requested, plan.optional, _config_stamp(plan), progress,
+            tolerant=plan.essential is not None,
+        )
+        if plan.essential is not None:
+            _check_config(plan, kconfig.parse_config(config), progress)
+        if fresh and not force:
+            fresh = not neighbour.adopt(workspace, tree, progress)
+        expected = (seen or DEFAULT_STEPS) if fresh or force else None
         steps = make.compile(expected, f"building {plan.variant}", progress)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})
@@ -149,13 +175,34 @@ def _make(
         shutil.copyfile(log, staging / "build.log")
         (staging / METADATA_FILE).write_text(kernel.model_dump_json(indent=1) + "\n")
         reproducer.write(staging, plan.series, source, make)
-    return Build.load(workspace.root / "builds" / plan.key, plan.variant)
+    return _found(workspace.root / "builds" / plan.key, plan)
+
+
+def _check_config(plan: BuildPlan, final: Mapping[str, str], progress: Progress) -> None:
+    """Of a kernel of the user's: say once what it does not have, and stop if no guest can boot it.
+
+    Raises :class:`UserError`.
+    """
+    lacking = sorted(name for name in plan.essential or () if final.get(name) != "y")
+    if lacking:
+        raise UserError(
+            f"no guest can boot this configuration: {', '.join(f'CONFIG_{n}' for n in lacking)} "
+            f"{'are' if len(lacking) > 1 else 'is'} not built in",
+            hint="put the built-in fragment on top of it: --config FILE,guest",
+        )
+    absent = sorted(kconfig.unmet(plan.requested, final, plan.optional))
+    if absent:
+        more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+        progress.once(
+            f"left out, as this kernel has it otherwise or not at all: "
+            f"{', '.join(absent[:MOST_NAMED])}{more}"
+        )
 
 
 def _check_unchanged(workspace: Workspace, project: Project, plan: BuildPlan) -> None:
     """A tree of the user's must not have changed while it was copied: the key would lie."""
     source = plan.source
-    if source is None or source.files is None:
+    if source is None or source.files is None or source.record.kind == "commit":
         return
     now = find_source(workspace, project, plan.base, source_dir=source.path)
     if now is None or now.digest != source.digest:

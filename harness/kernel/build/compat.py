@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,17 +83,18 @@ def _assignments(values: dict[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in values.items())
 
 
-def choose(root: Path, tree: Path, kernel: str, compiler: str) -> Compat:
-    """What the kernel of version ``kernel`` in ``tree`` needs; ``compiler`` as gcc says it.
+def choose(root: Path, read: Callable[[str], str], kernel: str, compiler: str) -> Compat:
+    """What the kernel of version ``kernel`` needs; ``compiler`` as gcc says it.
 
-    ``root`` is the project's, whose rules come before built-in ones. Raises :class:`UserError`
+    ``root`` is the project's, whose rules come before built-in ones, ``read`` gives a file of the
+    tree, or the empty string. Raises :class:`UserError`
     for a damaged rules.toml or a missing patch.
     """
     version, gcc = versions.parse(kernel), gcc_version(compiler)
     applied = [
         rule for rule in load(root)
         if _holds(rule, version, gcc) and not any(
-            text in _content(tree / name) for name, text in rule.unless.items()
+            text in read(name) for name, text in rule.unless.items()
         )
     ]
     make: dict[str, str] = {}
@@ -141,10 +143,3 @@ def gcc_version(compiler: str) -> Version | None:
     """The 12.2.0 of ``gcc (Debian 12.2.0-14) 12.2.0, GNU ld ...``; None when it is no gcc."""
     match = re.match(r"\S*gcc\S* \([^)]*\) (\d+(?:\.\d+)*)", compiler)
     return versions.parse(match[1]) if match else None
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

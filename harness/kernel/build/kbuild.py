@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 from harness.core import digest
@@ -21,15 +18,15 @@ from harness.core.proc import need, run_logged, tail
 from harness.core.progress import Progress
 from harness.kernel.build import compile_errors, kconfig
 
+IMAGE = "bzImage"  # not `all`, which makes modules and reads every makefile of the tree twice
 CONFIG_FILE = ".config"
 CONFIG_STAMP = ".harness-config"
+WRAPPER = ".wrapper/gcc"
 CONFIG_LIMIT, BUILD_LIMIT = 1800.0, 6 * 3600.0  # seconds: a make that hangs must not hang us
 FULL_DISK = 32 * 2**20  # bytes free below which a failure is put down to the disk
 STEP = re.compile(r"^  (?:HOSTCC|CC|AS|LD|AR|GEN|HOSTLD|OBJCOPY|UPD|CALL)\b\S*\s+(.*)")
-TOOLS = {"gcc": "gcc", "ld": "binutils", "make": "make", "flex": "flex", "bison": "bison",
-         "bc": "bc", "perl": "perl"}
-COMPRESSORS = {"KERNEL_LZ4": ("lz4", "lz4"), "KERNEL_XZ": ("xz", "xz-utils"),
-               "KERNEL_ZSTD": ("zstd", "zstd"), "KERNEL_LZO": ("lzop", "lzop")}
+COMPILING = ("gcc", "ld", "make", "flex", "bison", "bc", "perl")
+COMPRESSORS = {"KERNEL_LZ4": "lz4", "KERNEL_XZ": "xz", "KERNEL_ZSTD": "zstd", "KERNEL_LZO": "lzop"}
 
 
 def check_tools(requested: Mapping[str, str]) -> None:
@@ -37,16 +34,16 @@ def check_tools(requested: Mapping[str, str]) -> None:
 
     Without a look beforehand the compressor would be missed at the very end.
     """
-    for program, package in TOOLS.items():
-        need(program, package=package)
-    for symbol, (program, package) in COMPRESSORS.items():
+    for program in COMPILING:
+        need(program)
+    for symbol, program in COMPRESSORS.items():
         if requested.get(symbol) == "y":
-            need(program, package=package)
+            need(program)
 
 
 def compiler_version() -> str:
     """The first lines of gcc's and ld's --version: both shape the kernel."""
-    check = [[need("gcc", package="gcc"), "--version"], [need("ld", package="binutils"), "-v"]]
+    check = [[need("gcc"), "--version"], [need("ld"), "-v"]]
     return ", ".join(first_line(argv) for argv in check)
 
 
@@ -66,8 +63,8 @@ def first_line(argv: list[str]) -> str:
 class Wrapper:
     """A ``gcc`` that comes first on the PATH and takes another C standard for granted.
 
-    Neither a variable of make nor tuxmake reaches the places of old trees that set
-    their own flags. A standard that is named later on the command line wins.
+    No variable of make reaches the places of old trees that set their own flags. A standard
+    that is named later on the command line wins.
     """
 
     text: str = ""
@@ -77,7 +74,7 @@ class Wrapper:
         """None for no language. ``compiler`` in the text makes ccache see an update of gcc."""
         if not language:
             return Wrapper()
-        gcc = need("gcc", package="gcc")
+        gcc = need("gcc")
         return Wrapper(f'#!/bin/sh\n# {compiler}\nexec {gcc} -std={language} "$@"\n')
 
     def install(self, folder: Path) -> str:
@@ -122,11 +119,11 @@ class Kbuild:
     def environment(self) -> dict[str, str]:
         """A clean environment: an inherited MAKEFLAGS, ARCH or KCFLAGS would be an unseen input."""
         kept = ("HOME", "TMPDIR")
-        path = self.wrapper.install(self.obj / ".wrapper") + os.environ.get("PATH", os.defpath)
+        ahead = self.wrapper.install((self.obj / WRAPPER).parent)
         return {
-            **{key: os.environ[key] for key in kept if key in os.environ}, "PATH": path,
-            "LC_ALL": "C", "PYTHONUNBUFFERED": "1",
-            "XDG_CONFIG_HOME": str(self.obj / ".no-config"),  # the user's tuxmake defaults
+            **{key: os.environ[key] for key in kept if key in os.environ},
+            "PATH": ahead + os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C",
             "CCACHE_DIR": str(self.ccache_dir), "CCACHE_NOHASHDIR": "true",
             "CCACHE_BASEDIR": str(self.src.parent), "CCACHE_COMPILERCHECK": "content",
             # No preprocessor run of its own at a miss: kbuild's dependency files tell the headers.
@@ -136,11 +133,11 @@ class Kbuild:
 
     def configure(
         self, requested: Mapping[str, str], optional: Collection[str], stamp: str,
-        progress: Progress,
+        progress: Progress, *, tolerant: bool = False,
     ) -> str:
         """Make ``obj/.config`` from tinyconfig and the requested symbols; its text.
 
-        The tree need not have those of ``optional``.
+        The tree need not have those of ``optional``, and if it is ``tolerant`` none at all.
         ``stamp`` names all inputs: nothing is done when they are those of last time.
         A .config that would not change is not touched, or make would look at
         everything again. Raises :class:`UserError` when Kconfig drops a symbol and
@@ -159,7 +156,7 @@ class Kbuild:
             self._make_config("olddefconfig", new)
         text = new.read_text()
         missing = kconfig.unmet(requested, kconfig.parse_config(text), optional)
-        if missing:
+        if missing and not tolerant:
             raise kconfig.explain_unmet(missing, self.src)
         if not config.exists() or config.read_text() != text:
             new.replace(config)
@@ -179,15 +176,12 @@ class Kbuild:
             raise self._failure(f"make {target} failed", code)
 
     def compile(self, steps: int | None, title: str, progress: Progress) -> int:
-        """Compile with tuxmake; the number of steps that make took.
+        """Compile; the number of steps that make took.
 
         ``steps`` is how many are expected, None when nobody can know.
 
         Raises :class:`InfrastructureError` with the first error of the log.
         """
-        out = self.obj / ".tuxmake"
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
         done = 0
         with progress.task(title, steps) as task:
 
@@ -198,33 +192,23 @@ class Kbuild:
                     task.update(min(done, steps or done), match[1])
 
             code = run_logged(
-                self.tuxmake(out), self.log, cwd=self.src, env=self.environment(),
+                self.make(IMAGE), self.log, cwd=self.src, env=self.environment(),
                 on_line=on_line, deadline=Deadline(BUILD_LIMIT),
             )
-            # The status file counts as well as the exit code: a build that failed
-            # has been seen to end with 0, and a killed one leaves no file.
-            if code or _status(out / "metadata.json") != "PASS":
+            if code:
                 raise self._failure("the kernel does not build", code)
         return done
 
-    def tuxmake(self, out: Path) -> list[str]:
-        """The tuxmake command.
+    def make(self, target: str) -> list[str]:
+        """The command that makes a target.
 
-        Make target bzImage instead of tuxmake's `kernel`: that one runs the default
-        target first and so reads every makefile of the tree twice. `config` must be
-        named, or all of tuxmake's default targets are added to a --make-target.
+        Plain make: all that tuxmake would add is toolchains in containers, other architectures and
+        a choice of targets, none of which is wanted here, and a second of its own.
         """
-        argv = [
-            sys.executable, "-m", "tuxmake", "--directory", str(self.src),
-            "--build-dir", str(self.obj), "--output-dir", str(out), "--runtime", "null",
-            "--jobs", str(self.jobs), "--fail-fast", "--verbose", "--color", "never",
-            "--make-target", "bzImage",
-        ]
+        argv = ["make", f"--jobs={self.jobs}", f"O={self.obj}", *self.assignments()]
         if shutil.which("ccache"):
-            argv += ["--wrapper", "ccache"]
-        for name, value in self.identity().items():
-            argv += ["--environment", f"{name}={value}"]
-        return [*argv, "config", *self.assignments()]
+            argv += ["CC=ccache gcc", "HOSTCC=ccache gcc"]
+        return [*argv, target]
 
     def assignments(self) -> list[str]:
         """The variables as words of a command line."""
@@ -265,14 +249,3 @@ def _nothing_to_start_from(config: Path) -> Iterator[None]:
         if kept.exists():
             kept.replace(config)
 
-
-def _status(status_file: Path) -> str:
-    try:
-        return str(json.loads(status_file.read_text())["results"]["status"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "none"
-
-
-def tuxmake_version() -> str:
-    """The version of the installed tuxmake."""
-    return metadata.version("tuxmake")

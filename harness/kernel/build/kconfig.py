@@ -18,6 +18,7 @@ from harness.project.config import Project, nearest
 SETTING = re.compile(r'CONFIG_(\w+)=("(?:[^"\\]|\\.)*"|[^\s#"]+)\s*(?:#.*)?$')
 RANGE = re.compile(r"#\s*\[\s*([<>][^\]]*)\]")
 OPTIONAL = re.compile(r"#\s*\[optional\]")
+ESSENTIAL = re.compile(r"#\s*\[essential\]")
 UNSET = re.compile(r"#\s*CONFIG_(\w+) is not set\s*(?:#.*)?$")
 MAX_LISTED = 12
 DIRECTORY = "kernel/config"
@@ -33,6 +34,8 @@ class Fragment:
     """Symbols whose range of kernels the tree is outside of."""
     optional: frozenset[str] = frozenset()
     """Symbols that the tree need not have; if it has them, they must have their value."""
+    essential: frozenset[str] = frozenset()
+    """Symbols without which no guest boots, whoever wrote the rest of the configuration."""
 
 
 def parse_fragment(text: str, name: str, version: Version | None = None) -> Fragment:
@@ -40,12 +43,13 @@ def parse_fragment(text: str, name: str, version: Version | None = None) -> Frag
 
     A reason that starts with a range, as in ``# [< 6.10] why``, makes the line hold for
     kernels in that range only; without ``version`` every line holds. ``# [optional] why``
-    is for a symbol that came by way of stable trees, so that no range tells who has it.
+    is for a symbol that came by way of stable trees, so that no range tells who has it, and
+    ``# [essential]`` for one without which no guest boots.
 
     Raises :class:`UserError` for any line that is neither, nor comment, nor blank.
     """
     symbols: dict[str, str] = {}
-    skipped, optional = [], set()
+    skipped, optional, essential = [], set(), set()
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if match := SETTING.match(line) or UNSET.match(line):
@@ -57,12 +61,16 @@ def parse_fragment(text: str, name: str, version: Version | None = None) -> Frag
                 symbols[match[1]] = match[2] if match.re is SETTING else "n"
                 if OPTIONAL.search(line):
                     optional.add(match[1])
+                if ESSENTIAL.search(line):
+                    essential.add(match[1])
         elif line and not line.startswith("#"):
             raise UserError(
                 f"{name}, line {number}: '{line}' is no config setting",
                 hint="write CONFIG_NAME=value",
             )
-    return Fragment(name, symbols, tuple(skipped), frozenset(optional))
+    return Fragment(
+        name, symbols, tuple(skipped), frozenset(optional), frozenset(essential)
+    )
 
 
 def load_fragments(
@@ -70,12 +78,14 @@ def load_fragments(
 ) -> list[Fragment]:
     """The fragments of those names, in order, as they hold for a kernel version.
 
-    Each is a file ``kernel/config/NAME.config`` of the project, or else the built-in one. Raises
-    :class:`UserError` for one that is neither.
+    Each is a file ``kernel/config/NAME.config`` of the project, or else the built-in one; or a path
+    relative to harness.toml, where the name has a slash or begins with a dot. Raises
+    :class:`UserError` for one that is none of these.
     """
     fragments = []
     for name in names:
-        path = project.file(f"{DIRECTORY}/{name}.config")
+        is_path = "/" in name or name.startswith(".")
+        path = project.path(name) if is_path else project.file(f"{DIRECTORY}/{name}.config")
         try:
             fragments.append(parse_fragment(path.read_text(), str(path), version))
         except OSError as error:

@@ -17,8 +17,10 @@ from harness.kernel.series import patchlist
 from harness.kernel.series.patches import SERIES_CONFIG, Series
 from harness.kernel.source.fetching import Wanted
 from harness.kernel.source.sources import Source, find_source, get_source
+from harness.project.bases import Base, CommitBase
 from harness.project.config import Project
 
+BOOTS_A_GUEST = "guest"  # the fragment whose essential symbols every configuration must have
 RECIPE = 1  # goes up when the way of building changes what comes out
 
 
@@ -39,6 +41,9 @@ class BuildPlan:
     requested: dict[str, str]
     optional: frozenset[str]
     """Those requested symbols that the tree need not have."""
+    essential: frozenset[str] | None
+    """For a tree of the user's: those without which no guest boots; the others are asked for, and
+    left out where this kernel does not have them. None: every symbol must be met."""
     notes: list[str]
     compiler: str
     key: str
@@ -49,12 +54,15 @@ class BuildPlan:
         """The plan in words, for --dry-run."""
         if self.cached:
             return [f"{self.variant}: nothing to do, {self.cached} is built"]
-        patches = f"{len(self.series.patches) if self.series else 0} patches"
+        count = len(self.series.patches) if self.series else 0
+        source = f"apply {count} patch{'es' if count != 1 else ''} to {self.base}"
         if any(what.startswith("the series") for what in self.to_fetch):
-            patches = "it"  # nobody knows yet how many it has
+            source = f"apply it to {self.base}"  # nobody knows yet how many it has
+        elif not count:
+            source = f"take {self.base} as it is"
         return [
             *[f"{self.variant}: fetch {what}" for what in self.to_fetch],
-            f"{self.variant}: apply {patches} to {self.base} in {self.slot}",
+            f"{self.variant}: {source}, in {self.slot}",
             *[f"{self.variant}: with {rule.name}: {rule.reason}" for rule in self.compat.applied],
             f"{self.variant}: configure from tinyconfig + {', '.join(self.fragments)}"
             f" ({len(self.requested)} symbols)",
@@ -90,7 +98,7 @@ def plan_build(
         absent = False
     compiler = kbuild.compiler_version()
     compat = (
-        compats.choose(project.root, source.path, source.version, compiler) if source else Compat()
+        compats.choose(project.root, source.read, source.version, compiler) if source else Compat()
     )
     stack = patchlist.stack(project, variant, series, compat, patches)
     names = list(dict.fromkeys([*project.base(base).config, *config.config]))
@@ -103,11 +111,29 @@ def plan_build(
     if source and not absent:
         key = digest.key(_inputs(source, stack, requested, compiler, compat))
     return BuildPlan(
-        variant, base, str(source_dir.expanduser().absolute()) if source_dir else base,
+        variant, base, _lineage(base, source, source_dir),
         f"work/{_slot_name(base, source)}/{config.tree or variant}", source, stack,
-        compat, names, requested, optional, notes, compiler, key,
+        compat, names, requested, optional,
+        _essential(project, project.base(base), source), notes, compiler, key,
         workspace.published("builds", key) if key else None, tuple(to_fetch),
     )
+
+
+def _essential(project: Project, base: Base, source: Source | None) -> frozenset[str] | None:
+    """See :attr:`BuildPlan.essential`."""
+    if not isinstance(base, CommitBase) or not base.lenient:
+        return None
+    version = versions.parse(source.version) if source else None
+    return kconfig.load_fragments(project, [BOOTS_A_GUEST], version)[0].essential
+
+
+def _lineage(base: str, source: Source | None, source_dir: Path | None) -> str:
+    """What the build may be compared with: its base's others, or those of the user's tree."""
+    if source_dir is not None:
+        return str(source_dir.expanduser().absolute())
+    if source is not None and source.record.kind == "commit":
+        return source.record.details["path"]
+    return base
 
 
 def _symbols(
@@ -150,4 +176,6 @@ def _slot_name(base: str, source: Source | None) -> str:
     """Users' trees get work areas of their own, or each change of tree would copy it whole."""
     if source is None or source.files is None:
         return base
+    if source.record.kind == "commit":  # one for all commits of a repository: only what
+        return f"git+{source.record.details['path']}"  # differs is compiled
     return f"{base}+{digest.key(source.record.details['path'])[:8]}"

@@ -68,13 +68,13 @@ class WorkTree:
             overlay: dict[str, Path | None] = {}
             if series:
                 overlay = series_module.apply(series, source.path, Path(scratch), progress)
-            state = self._read_state()
+            state = self.read_state()
             if not self._can_update(state, source):
                 with progress.task("copying the source tree"):
                     self._create(source)
                 state = TreeState(origin=source.digest, files=source.files)
             assert state is not None
-            stale = _changed(state.files, source.files)
+            stale = changed(state.files, source.files)
             doubtful = sorted({*state.touched, *overlay, *stale})
             self._write_state(state.model_copy(update={"touched": doubtful}))
             written = [
@@ -87,7 +87,8 @@ class WorkTree:
         self.obj.mkdir(exist_ok=True)
         return written
 
-    def _read_state(self) -> TreeState | None:
+    def read_state(self) -> TreeState | None:
+        """What is known of ``src``; None when nothing is."""
         try:
             return TreeState.model_validate_json(self._state.read_text())
         except (OSError, ValidationError):
@@ -128,7 +129,7 @@ class WorkTree:
                 with contextlib.suppress(OSError):  # only an empty directory goes
                     target.parent.rmdir()
             return there
-        if there and _same(target, wanted):
+        if there and same_file(target, wanted):
             return False
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
@@ -166,13 +167,14 @@ class WorkTree:
         self.obj.mkdir()
 
 
-def _changed(old: dict[str, str] | None, new: dict[str, str] | None) -> set[str]:
+def changed(old: dict[str, str] | None, new: dict[str, str] | None) -> set[str]:
+    """The names whose digests differ between two listings; none when one is not known."""
     if old is None or new is None:
         return set()
     return {name for name in {*old, *new} if old.get(name) != new.get(name)}
 
 
-def _same(one: Path, two: Path) -> bool:
+def same_file(one: Path, two: Path) -> bool:
     """Whether two files have the same kind, content and executable bit."""
     if one.is_symlink() or two.is_symlink():
         return one.is_symlink() and two.is_symlink() and one.readlink() == two.readlink()

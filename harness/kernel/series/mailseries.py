@@ -60,7 +60,7 @@ def split(mailbox: Path, into: Path, *, version: int, patches: int) -> list[str]
 
 
 def _read(mailbox: Path) -> list[Mail]:
-    git = need("git", package="git")
+    git = need("git")
     if not mailbox.is_file():
         raise UserError(f"no mailbox {mailbox}")
     with tempfile.TemporaryDirectory(prefix="harness-mail.") as name:

@@ -66,19 +66,30 @@ def load_series(directory: Path) -> Series:
     """
     listing = directory / SERIES_FILE
     try:
-        lines = listing.read_text().splitlines()
+        names = names_in(listing.read_text())
     except OSError as error:
         raise UserError(
             f"no series: {listing}: {error.strerror}",
             hint="make it, or name a variant without a series",
         ) from error
-    names = [name for line in lines if (name := re.sub(r"(^|\s)#.*", "", line).strip())]
     if not names:
         raise UserError(
             f"series {directory} is empty",
             hint="add patches to it, or name a variant without a series",
         )
     return Series(directory, [_load_patch(directory, name, str(listing)) for name in names])
+
+
+def names_in(text: str) -> list[str]:
+    """The patches that the text of a ``series`` file names; # begins a comment."""
+    return [
+        name for line in text.splitlines() if (name := re.sub(r"(^|\s)#.*", "", line).strip())
+    ]
+
+
+def listed(listing: Path) -> list[str]:
+    """The same of a file; none when there is no such file."""
+    return names_in(listing.read_text()) if listing.is_file() else []
 
 
 def load_patches(root: Path, names: list[str], owner: str, kind: str) -> list[Patch]:
@@ -148,7 +159,7 @@ def apply(series: Series, tree: Path, scratch: Path, progress: Progress) -> dict
     patch, file and hunk when a patch does not apply exactly; only line offsets
     are allowed.
     """
-    git = need("git", package="git")
+    git = need("git")
     names = series.files
     for name in sorted(names):
         original = tree / name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +88,18 @@ def _record(path: Path, name: str) -> SeriesRecord:
     return SeriesRecord.model_validate({**value, "name": name})
 
 
+def base_commit(directory: Path) -> str:
+    """The id behind ``base-commit:`` in a series' mails or files; empty when none names one."""
+    for path in [directory / MAILBOX_FILE, *sorted(directory.glob("[0-9]*.patch"))]:
+        if path.is_file():
+            found = re.search(
+                r"^base-commit: ([0-9a-f]{12,64})$", path.read_text(errors="replace"), re.MULTILINE
+            )
+            if found:
+                return found[1]
+    return ""
+
+
 def is_here(workspace: Workspace, project: Project, name: str) -> bool:
     """Whether a series can be had without the network."""
     wanted = table(project, name)
@@ -119,6 +133,7 @@ def _publish(
             mailbox = scratch / MAILBOX_FILE
         details["mailbox_sha256"] = digest.of_file(mailbox)
         with workspace.publish(*where) as staging:
+            shutil.copyfile(mailbox, staging / MAILBOX_FILE)
             notes = mailseries.split(
                 mailbox, staging, version=wanted.version, patches=wanted.patches
             )

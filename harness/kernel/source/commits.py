@@ -1,16 +1,19 @@
 """One commit of a git tree that belongs to the user, taken from git's objects alone.
 
-The user's work tree, index and branches are neither read nor written: a commit is laid out in a
-directory of the workspace with an index of our own, one directory a repository, so that the
-next commit rewrites only the files in which it differs.
+The user's work tree, index and branches are not touched: a commit is laid out in a directory of
+the workspace with an index of our own, one directory a repository, so that the next commit
+rewrites only the files in which it differs. The work tree with its uncommitted changes is a
+snapshot whose new objects lie in the workspace, not in the user's repository.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core import digest
@@ -18,7 +21,7 @@ from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import need
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.kernel.source.fetching import check_kernel_tree
+from harness.kernel.source.fetching import makefile_version
 
 LAYOUT_LIMIT = 900.0  # seconds: 80,000 files on a slow disk
 EXECUTABLE, SYMLINK, SUBMODULE = "100755", "120000", "160000"
@@ -31,6 +34,8 @@ class Repository:
     top: Path
     git_dir: Path
     """The common directory: the same for every linked work tree."""
+    objects: Path | None = None
+    """Where objects of ours are, beside the repository's own."""
 
     @property
     def ident(self) -> str:
@@ -40,7 +45,19 @@ class Repository:
 
     def git(self, *words: str, check: bool = True, timeout: float = 120.0) -> str:
         """Output of git; raises :class:`InfrastructureError` with git's own words."""
-        return _git(["-C", str(self.top), *words], check=check, timeout=timeout)
+        return _git(
+            ["-C", str(self.top), *words], objects=self.environment(), check=check,
+            timeout=timeout,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What makes git see the objects of ours."""
+        if self.objects is None:
+            return {}
+        return {
+            "GIT_OBJECT_DIRECTORY": str(self.objects),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.git_dir / "objects"),
+        }
 
 
 @dataclass(frozen=True)
@@ -49,7 +66,7 @@ class Commit:
 
     repository: Repository
     ident: str
-    """Its full id."""
+    """Its full id; of a snapshot the id of its tree."""
     name: str
     """As the user called it."""
     subject: str
@@ -98,6 +115,43 @@ def find_commit(repository: Repository, revision: str) -> Commit:
         )
     subject = repository.git("log", "-1", "--format=%s", ident).strip()
     return Commit(repository, ident, revision, subject)
+
+
+def snapshot(workspace: Workspace, repository: Repository, progress: Progress) -> Commit:
+    """The work tree as it lies there, what is not committed and not ignored included.
+
+    Raises :class:`UserError` for a bare repository.
+    """
+    if repository.top == repository.git_dir:
+        raise UserError(f"{repository.top} is bare: it has no work tree", hint="name two commits")
+    ours = workspace.dir("sources", f"commits-{repository.ident}")
+    objects, index = ours / "objects", ours / f"snapshot-index-{os.getpid()}"
+    objects.mkdir(exist_ok=True)
+    mine = replace(repository, objects=objects)
+    own_index = Path(repository.git(
+        "rev-parse", "--path-format=absolute", "--git-path", "index").strip())
+    Path(f"{index}.lock").unlink(missing_ok=True)
+    if own_index.exists():  # what git knows of unchanged files spares the reading of them
+        shutil.copy2(own_index, index)
+    with progress.task(f"looking for uncommitted changes in {repository.top}"):
+        words = ["-C", str(repository.top), "-c", "core.autocrlf=false"]
+        _git([*words, "add", "-A"], index=index, objects=mine.environment(), timeout=LAYOUT_LIMIT)
+        ident = _git([*words, "write-tree"], index=index, objects=mine.environment()).strip()
+    index.unlink(missing_ok=True)
+    head = find_commit(repository, "HEAD")
+    if ident == repository.git("rev-parse", f"{head.ident}^{{tree}}").strip():
+        return replace(head, name="the work tree (nothing uncommitted)")
+    return Commit(mine, ident, "the work tree", f"uncommitted changes on {head.short}")
+
+
+def tree_of(commit: Commit) -> str:
+    """The id of a commit's tree: commits that differ in their message only share it."""
+    return commit.repository.git("rev-parse", f"{commit.ident}^{{tree}}").strip()
+
+
+def file_of(commit: Commit, name: str) -> str:
+    """The text of one file of a commit; empty when it has none of that name."""
+    return commit.repository.git("show", f"{commit.ident}:{name}", check=False)
 
 
 def _like(repository: Repository, revision: str) -> str:
@@ -152,15 +206,31 @@ def files_of(commit: Commit) -> dict[str, str]:
     return found
 
 
-def lay_out(workspace: Workspace, commit: Commit, progress: Progress) -> tuple[Path, str]:
-    """A directory with the files of the commit, and the kernel's version.
+def place(workspace: Workspace, commit: Commit) -> Path:
+    """Where :func:`lay_out` puts a commit's files."""
+    return workspace.root / "sources" / f"commits-{commit.repository.ident}" / "tree"
+
+
+def kernel_version(commit: Commit) -> str:
+    """The version in its Makefile; raises :class:`UserError` when it is no kernel tree."""
+    version = makefile_version(file_of(commit, "Makefile"))
+    if not version:
+        raise UserError(
+            f"{commit.name} of {commit.repository.top} is not a kernel source tree",
+            hint="name a git tree of the kernel",
+        )
+    return version
+
+
+def lay_out(workspace: Workspace, commit: Commit, progress: Progress) -> Path:
+    """A directory with the files of the commit.
 
     The directory is the repository's and is rewritten for the next commit: the caller holds the
-    repository's lock (:func:`lock_name`) while it reads from it. Raises :class:`UserError` when
-    it is no kernel tree.
+    repository's lock (:func:`lock_name`) until it has read from it.
     """
-    place = workspace.dir("sources", f"commits-{commit.repository.ident}")
-    tree, index = place / "tree", place / "index"
+    tree = place(workspace, commit)
+    workspace.dir("sources", tree.parent.name)
+    index = tree.parent / "index"
     first = not tree.exists()
     tree.mkdir(exist_ok=True)
     Path(f"{index}.lock").unlink(missing_ok=True)  # of one that was killed; we hold the lock
@@ -170,27 +240,28 @@ def lay_out(workspace: Workspace, commit: Commit, progress: Progress) -> tuple[P
              "read-tree", "--reset", "-u", commit.ident]
     title = f"laying out {commit.repository.top.name} at {commit.short}"
     with progress.task(title) if first else contextlib.nullcontext():
-        _git(words, cwd=tree, index=index, timeout=LAYOUT_LIMIT)
-    return tree, check_kernel_tree(tree)
+        _git(words, cwd=tree, index=index, objects=commit.repository.environment(),
+             timeout=LAYOUT_LIMIT)
+    return tree
 
 
-def lock_name(commit: Commit) -> str:
+def lock_name(repository: Repository) -> str:
     """The lock that guards the directory of a repository's commits."""
-    return f"commits-{commit.repository.ident}"
+    return f"commits-{repository.ident}"
 
 
 def _git(
-    words: list[str], *, cwd: Path | None = None, index: Path | None = None, check: bool = True,
-    timeout: float = 120.0,
+    words: list[str], *, cwd: Path | None = None, index: Path | None = None,
+    objects: Mapping[str, str] | None = None, check: bool = True, timeout: float = 120.0,
 ) -> str:
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
         "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0",
-        **({"GIT_INDEX_FILE": str(index)} if index else {}),
+        **({"GIT_INDEX_FILE": str(index)} if index else {}), **(objects or {}),
     }
     try:
         done = subprocess.run(
-            [need("git", package="git"), *words], cwd=cwd, env=environment, capture_output=True,
+            [need("git"), *words], cwd=cwd, env=environment, capture_output=True,
             stdin=subprocess.DEVNULL, timeout=timeout, check=False,
         )
     except subprocess.TimeoutExpired as error:

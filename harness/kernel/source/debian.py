@@ -92,7 +92,7 @@ class _Apt:
                     lines.append(line)
 
             code = run_logged(
-                [need("apt-get", package="apt"), "-c", str(self.root / "apt.conf"), "-q",
+                [need("apt-get"), "-c", str(self.root / "apt.conf"), "-q",
                  "-o", "APT::Status-Fd=1", *arguments],
                 self.root / "apt.log", cwd=self.root,
                 env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},

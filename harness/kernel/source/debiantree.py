@@ -48,12 +48,12 @@ def fetch(job: Job) -> Fetched | None:
 def _unpack(package: debian.Package, staging: Path) -> None:
     """Package -> tarball -> ``staging/tree``."""
     log = staging / "unpack.log"
-    step([need("dpkg-deb", package="dpkg"), "-x", str(package.path), str(staging / "deb")], log)
+    step([need("dpkg-deb"), "-x", str(package.path), str(staging / "deb")], log)
     tarballs = sorted(staging.glob("deb/usr/src/*.tar.*"))
     if not tarballs:
         raise UserError(
             f"{package.name} holds no source tarball", hint="is it a linux-source package?"
         )
-    need("xz", package="xz-utils")
+    need("xz")
     unpack_tar(tarballs[0], staging)
     shutil.rmtree(staging / "deb")

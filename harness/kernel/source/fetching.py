@@ -79,17 +79,24 @@ def step(argv: list[str], log: Path) -> None:
 def check_kernel_tree(path: Path) -> str:
     """The version of the kernel tree at ``path``; :class:`UserError` if it is none."""
     try:
-        lines = (path / "Makefile").read_text(errors="replace").splitlines()[:20]
+        version = makefile_version((path / "Makefile").read_text(errors="replace"))
     except OSError:
-        lines = []
-    words: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition("=")
-        words[name.strip()] = value.strip()
-    if "PATCHLEVEL" not in words or not all((path / f).is_file() for f in ("Kconfig", "Kbuild")):
+        version = ""
+    if not version or not all((path / f).is_file() for f in ("Kconfig", "Kbuild")):
         raise UserError(
             f"{path} is not a kernel source tree",
             hint="--source DIR wants the directory with the kernel's Makefile, Kconfig and Kbuild",
         )
+    return version
+
+
+def makefile_version(text: str) -> str:
+    """The kernel's version out of its top Makefile, such as 6.1.192-rc1; empty for another file."""
+    words: dict[str, str] = {}
+    for line in text.splitlines()[:20]:
+        name, _, value = line.partition("=")
+        words[name.strip()] = value.strip()
+    if "PATCHLEVEL" not in words:
+        return ""
     numbers = [words.get(key, "") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
     return ".".join(filter(None, numbers)) + words.get("EXTRAVERSION", "")

@@ -59,7 +59,7 @@ def environment() -> dict[str, str]:
 
 def probe(urls: Sequence[str], ref: str, limit: float = PROBE_LIMIT) -> list[Answer]:
     """Ask all URLs at once; the answers in the order of the URLs."""
-    git = need("git", package="git")
+    git = need("git")
     with ThreadPoolExecutor(max_workers=max(1, len(urls))) as pool:
         return list(pool.map(lambda url: _ask(git, url, ref, limit), urls))
 

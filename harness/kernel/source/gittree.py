@@ -67,7 +67,7 @@ def _fetch(job: Job, base: GitBase, answer: Answer) -> Fetched:
     """Fetch, verify and check out; git itself checks every object against its name."""
     name, scratch, progress = job.name, job.scratch, job.progress
     url = gitprobe.without_password(answer.url)
-    git, store, tree = need("git", package="git"), scratch / "git", scratch / "tree"
+    git, store, tree = need("git"), scratch / "git", scratch / "tree"
     log, environment = scratch / "git.log", gitprobe.environment()
     log.unlink(missing_ok=True)
     capture([git, "init", "-q", "--bare", str(store)], env=environment)

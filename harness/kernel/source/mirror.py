@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from harness.core.errors import UserError
 
 FIELDS = ("ORIGIN", "LABEL", "SITE", "RELEASE", "CODENAME", "COMPONENT")
-RELEASE = "bookworm"  # the release the harness is made for; its mirror carries the others too
 
 SYSTEM = "the system's apt configuration"
 
@@ -42,7 +42,10 @@ def resolve_mirror(config_mirror: str, flag: str | None) -> Mirror:
         return Mirror(flag.rstrip("/"), "--mirror")
     if config_mirror:
         return Mirror(config_mirror.rstrip("/"), "harness.toml")
-    site = choose_site(_index_targets()) or choose_site(_index_targets("--no-release-info"))
+    release = own_release()
+    site = choose_site(_index_targets(), release) or choose_site(
+        _index_targets("--no-release-info"), release
+    )
     if site:
         return Mirror(site.rstrip("/"), SYSTEM)
     raise UserError(
@@ -67,18 +70,25 @@ def security_mirror(chosen: Mirror, config_security: str) -> str:
     return ""
 
 
-def choose_site(lines: Iterable[str]) -> str:
+def own_release() -> str:
+    """The code name of this computer's release; empty when it does not say."""
+    try:
+        return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    except OSError:
+        return ""
+
+
+def choose_site(lines: Iterable[str], release: str) -> str:
     """The site of Debian's main archive in the lines of `apt-get indextargets`; empty if none.
 
-    The release the harness is made for is preferred; another Debian release will
-    do, because every mirror carries all of them.
+    That of ``release`` is preferred; another one will do, because every mirror carries all.
     """
     targets = [
         _Target(*fields) for line in lines
         if len(fields := line.strip().split("|")) == len(FIELDS)
     ]
     main = [target for target in targets if target.component == "main" and _is_archive(target)]
-    main.sort(key=lambda target: RELEASE not in (target.codename, target.release))
+    main.sort(key=lambda target: release not in (target.codename, target.release))
     return main[0].site if main else ""
 
 

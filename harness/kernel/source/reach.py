@@ -18,7 +18,7 @@ from harness.kernel.source import gitprobe
 from harness.kernel.source.fetching import check_kernel_tree
 from harness.kernel.source.mirror import resolve_mirror
 from harness.kernel.source.sources import find_source
-from harness.project.bases import Base, DebianBase, DirBase, GitBase, TarballBase
+from harness.project.bases import Base, CommitBase, DebianBase, DirBase, GitBase, TarballBase
 from harness.project.config import Project
 
 LIMIT = 8.0  # seconds for each question; all are asked at once
@@ -99,7 +99,7 @@ def _ask(project: Project, base: Base, mirror: str | None) -> str:
             return _git(base)
         case TarballBase():
             return _tarball(project, base)
-        case DirBase():
+        case DirBase() | CommitBase():
             path = project.path(base.path)
             return YES if path.is_dir() else f"{NO}: no directory {path}"
 
@@ -120,7 +120,7 @@ def _debian(project: Project, base: DebianBase, mirror: str | None) -> str:
     helper = Path("/usr/lib/apt/apt-helper")
     if not helper.exists():
         return _http(url)
-    need("apt-get", package="apt")
+    need("apt-get")
     options = [f"-oAcquire::{kind}::Timeout={LIMIT:.0f}" for kind in ("http", "https")]
     with tempfile.TemporaryDirectory(prefix="harness-reach.") as scratch:
         try:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.core import digest
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, explain_full_disk, require_space
-from harness.kernel.source import debiantree, gittree, tarball, treedigest
+from harness.kernel.source import commits, debiantree, gittree, tarball, treedigest
 from harness.kernel.source.fetching import Fetched, Job, Wanted, check_kernel_tree
-from harness.project.bases import Base, DirBase
+from harness.project.bases import Base, CommitBase, DirBase
 from harness.project.config import Project
 from harness.records.kernels import SourceRecord
 
@@ -31,6 +32,8 @@ class Source:
     path: Path
     record: SourceRecord
     files: dict[str, str] | None = field(default=None, repr=False, compare=False)
+    commit: commits.Commit | None = field(default=None, repr=False)
+    """Of a git tree of the user's: what :func:`lay_out` puts at ``path``."""
 
     @property
     def version(self) -> str:
@@ -41,6 +44,16 @@ class Source:
     def digest(self) -> str:
         """What stands for its content in the keys of builds."""
         return self.record.digest
+
+
+    def read(self, name: str) -> str:
+        """The text of one of its files; empty when there is none of that name."""
+        if self.commit is not None:
+            return commits.file_of(self.commit, name)
+        try:
+            return (self.path / name).read_text(errors="replace")
+        except OSError:
+            return ""
 
 
 def get_source(
@@ -87,6 +100,8 @@ def find_source(
 ) -> Source | None:
     """The same without any download: None when the tree is not there yet."""
     base = project.base(base_name)
+    if source_dir is None and isinstance(base, CommitBase):
+        return _commit_tree(workspace, project, base_name, base)
     if source_dir is None and isinstance(base, DirBase):
         source_dir = project.path(base.path)
     if source_dir is not None:
@@ -130,6 +145,54 @@ def _publish(
     })
     tree = workspace.root / "sources" / fetched.directory / "tree"
     return Source(base_name, tree, fetched.record)
+
+
+@contextlib.contextmanager
+def held(workspace: Workspace, project: Project, base_name: str) -> Iterator[None]:
+    """Surrounds the use of a source that is laid out anew for each commit: one user at a time.
+
+    For any other kind of base it does nothing.
+    """
+    base = project.base(base_name)
+    if not isinstance(base, CommitBase):
+        yield
+        return
+    repository = commits.open_repository(project.path(base.path))
+    with workspace.lock(commits.lock_name(repository)):
+        yield
+
+
+def commit_of(workspace: Workspace, project: Project, base: CommitBase) -> commits.Commit:
+    """The commit that a base names; of a base without one the work tree as it is."""
+    repository = commits.open_repository(project.path(base.path))
+    if not base.commit:
+        return commits.snapshot(workspace, repository, Progress(-1))
+    return commits.find_commit(repository, base.commit)
+
+
+def _commit_tree(
+    workspace: Workspace, project: Project, base_name: str, base: CommitBase
+) -> Source:
+    commit = commit_of(workspace, project, base)
+    record = SourceRecord(
+        kind="commit", version=commits.kernel_version(commit), digest=commits.tree_of(commit),
+        details={
+            "path": commit.repository.ident, "commit": commit.ident, "name": commit.name,
+            "subject": commit.subject,
+        },
+    )
+    return Source(
+        base_name, commits.place(workspace, commit), record, commits.files_of(commit), commit
+    )
+
+
+def lay_out(workspace: Workspace, source: Source, progress: Progress) -> None:
+    """Put a commit's files where its source says they are; see :func:`held`.
+
+    For any other kind of source they are there.
+    """
+    if source.commit is not None:
+        commits.lay_out(workspace, source.commit, progress)
 
 
 def _user_tree(workspace: Workspace, base_name: str, directory: Path) -> Source:

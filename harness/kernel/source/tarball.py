@@ -119,10 +119,10 @@ def check_signature(archive: Path, signature: Path, keyring: Path) -> None:
     """
     if not keyring.is_file():
         raise UserError(f"no keyring {keyring}")
-    gpgv = need("gpgv", package="gpgv")
+    gpgv = need("gpgv")
     program = DECOMPRESS.get(archive.suffix, "cat")
     with subprocess.Popen(
-        [need(program, package=program), *(["-dc"] if program != "cat" else []), str(archive)],
+        [need(program), *(["-dc"] if program != "cat" else []), str(archive)],
         stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as plain:
         done = subprocess.run(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from harness.core.errors import UserError
 from harness.measure.workloads.allocator import Allocator
 from harness.measure.workloads.churn import Churn
+from harness.measure.workloads.common_ops import Common
+from harness.measure.workloads.declared import Declared
 from harness.measure.workloads.micro import Micro
 from harness.measure.workloads.multi_fault import MultiFault
 from harness.measure.workloads.page_fault import PageFault
@@ -13,9 +18,11 @@ from harness.measure.workloads.redis import Redis
 from harness.measure.workloads.server_snapshot import ServerSnapshot
 from harness.measure.workloads.vmpte import VmPte
 from harness.measure.workloads.workload import Workload
-from harness.project.config import nearest
+from harness.project.config import Project, nearest
 
+Catalogue: TypeAlias = Mapping[str, Workload]
 _KNOWN: tuple[Workload, ...] = (
+    Common(),
     VmPte(),
     MultiFault(),
     ServerSnapshot(),
@@ -26,12 +33,24 @@ _KNOWN: tuple[Workload, ...] = (
     Piecewise(),
     PageFault(),
 )
-ALL = {workload.name: workload for workload in _KNOWN}
+ALL: Catalogue = {workload.name: workload for workload in _KNOWN}
 
 
-def get(name: str) -> Workload:
+def of(project: Project) -> Catalogue:
+    """The workloads of a project: its own, and the built-in ones that it does not replace."""
+    own = {
+        name: Declared(
+            name, table, [project.path(file) for file in table.push],
+            project.path(table.source) if table.source else None,
+        )
+        for name, table in project.config.workloads.items()
+    }
+    return {**ALL, **own}
+
+
+def get(name: str, known: Catalogue = ALL) -> Workload:
     """The workload of that name, or a :class:`UserError` that names the nearest."""
     try:
-        return ALL[name]
+        return known[name]
     except KeyError:
-        raise UserError(f"unknown workload '{name}'", hint=nearest(name, ALL)) from None
+        raise UserError(f"unknown workload '{name}'", hint=nearest(name, known)) from None

@@ -21,11 +21,12 @@ objects of each worker lie scattered and keep a page in nearly every table.
 a page in nearly every table that was ever used, and no table can be freed.
 
 Cannot show: the sizes and lifetimes of a real server, which decide how much a
-decay leaves scattered; the distribution is made up, so the letter's 110g is not
+decay leaves scattered; the distribution is made up, so no server's figures are
 expected of it. No contention: one worker works at a time. Timing of the background
 thread differs from boot to boot, so that memory is not exact here.
 
-Source: the letter's first paragraph names the allocators and what they do.
+Source: "Free user PTE page table pages", linux-mm, 19 August 2021, whose first paragraph names
+the allocators and what they do.
 """
 
 from __future__ import annotations
@@ -33,22 +34,24 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
-from harness.machine.guest import Guest
-from harness.measure.workloads.vmpte import FAULT_S, watch
+from harness.machine.session import Session
+from harness.measure.workloads.vmpte import FAULT_S, TABLES_SLACK_KB, watch, watched
 from harness.measure.workloads.workload import (
+    CellParams,
     Context,
+    Line,
     Measurement,
-    Params,
-    parse_params,
+    Settings,
+    TypedWorkload,
     push_program,
-    spread,
 )
+from harness.records.workloads import Metric
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 ALLOCATORS = ("glibc", "jemalloc", "tcmalloc")
@@ -58,7 +61,21 @@ OPERATION_S = 6e-6  # of a malloc or free with its bookkeeping under TCG
 MEMORY = ("VmPTE", "VmSize")
 
 
-class AllocatorParams(Params):
+PEAKS = (
+    Metric(name="VmPTE_peak", unit="kB", kind="memory", better="less", slack=TABLES_SLACK_KB,
+           headline=True, label="peak of the process's page tables"),
+    Metric(name="VmSize_peak", unit="kB", kind="memory",
+           label="peak of the address space"),
+)
+OPERATIONS = (
+    Metric(name="operations_per_second", unit="operations/s", kind="cost", better="more",
+           headline=True, label="operations a second"),
+    Metric(name="instructions_per_operation", unit="instructions", kind="cost", better="less",
+           headline=True, label="instructions per operation"),
+)
+
+
+class AllocatorParams(CellParams):
     """Parameters of one cell."""
 
     allocator: Literal["glibc", "jemalloc", "tcmalloc"] = "jemalloc"
@@ -88,67 +105,71 @@ class Preload:
     library: str
 
 
-def preload(cell: dict[str, Any]) -> Preload:
+def preload(cell: AllocatorParams) -> Preload:
     """How the cell's allocator gets under the program."""
-    if cell["allocator"] == "jemalloc":
+    if cell.allocator == "jemalloc":
         path = f"{LIBRARIES}/libjemalloc.so.2"
-        conf = f"background_thread:true,dirty_decay_ms:{cell['decay_ms']},muzzy_decay_ms:0"
+        conf = f"background_thread:true,dirty_decay_ms:{cell.decay_ms},muzzy_decay_ms:0"
         return Preload({"LD_PRELOAD": path, "MALLOC_CONF": conf}, path)
-    if cell["allocator"] == "tcmalloc":
+    if cell.allocator == "tcmalloc":
         path = f"{LIBRARIES}/libtcmalloc_minimal.so.4"
         return Preload({"LD_PRELOAD": path, "TCMALLOC_RELEASE_RATE": "10"}, path)
     return Preload({}, "libc.so.6")
 
 
-class Allocator:
+class Allocator(TypedWorkload[AllocatorParams]):
     """The workload."""
 
     name = "allocator"
-    flags: frozenset[str] = frozenset()
-    icount_params: ClassVar[dict[str, Any]] = {}
+    title = "glibc, jemalloc and tcmalloc under a server whose load moves about"
+    metrics = (
+        *watched(wanders=True), *PEAKS,
+        Metric(name="live", unit="kB", label="memory in use by objects"),
+        *OPERATIONS,
+    )
+    usual: ClassVar[Settings] = {"allocator": [*ALLOCATORS], "low_pct": [*LOW_PCT]}
+    model = AllocatorParams
 
-    def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """One cell per allocator and ``low_pct``; all three and both unless some are named."""
-        given = {"allocator": list(ALLOCATORS), "low_pct": list(LOW_PCT), **params}
-        return [
-            parse_params(AllocatorParams, cell, self.name)
-            for one in spread(given, "allocator")
-            for cell in spread(one, "low_pct")
-        ]
+    def words(self, cell: AllocatorParams) -> str:
+        """``jemalloc, 5 % left``."""
+        left = f"{cell.low_pct} % left" if cell.low_pct else "all freed"
+        flush = "" if cell.flush else ", caches kept"
+        return f"{cell.allocator}, {left}{flush}"
 
-    def seconds(self, cell: dict[str, Any], repeat: int, accel: str) -> float:
+    def estimate(self, cell: AllocatorParams, accel: str) -> float:
         """Host seconds, about."""
-        turns = cell["workers"] * cell["rounds"]
-        objects = cell["peak_mib"] * 2**20 / OBJECT_BYTES
-        work = objects * 2 * (1 + cell["churn_pct"] / 100) * OPERATION_S
-        work += cell["peak_mib"] * 256 * FAULT_S
+        turns = cell.workers * cell.rounds
+        objects = cell.peak_mib * 2**20 / OBJECT_BYTES
+        work = objects * 2 * (1 + cell.churn_pct / 100) * OPERATION_S
+        work += cell.peak_mib * 256 * FAULT_S
         slow = 0.05 if accel == "kvm" else 1.0
-        return float(repeat * (2.0 + turns * (slow * work + cell["idle_ms"] / 1000)))
+        return 2.0 + turns * (slow * work + cell.idle_ms / 1000)
 
-    def measure(self, guest: Guest, cell: dict[str, Any], context: Context) \
-            -> Iterator[Measurement]:
+    def run(
+        self, session: Session, cell: AllocatorParams, context: Context
+    ) -> Iterator[Measurement]:
         """Run the program over the allocator; numbers over time, then the sums."""
-        program = push_program(guest, context, self.name)
+        program = push_program(session, context, self.name)
         chosen = preload(cell)
         words = [
-            program, "--workers", cell["workers"], "--peak", f"{cell['peak_mib']}M",
-            "--low", cell["low_pct"], "--churn", cell["churn_pct"], "--rounds", cell["rounds"],
-            "--idle", cell["idle_ms"], "--seed", cell["seed"],
+            program, "--workers", cell.workers, "--peak", f"{cell.peak_mib}M",
+            "--low", cell.low_pct, "--churn", cell.churn_pct, "--rounds", cell.rounds,
+            "--idle", cell.idle_ms, "--seed", cell.seed,
         ]
-        words += ["--flush"] if cell["flush"] else []
+        words += ["--flush"] if cell.flush else []
         setting = [f"{key}={value}" for key, value in chosen.environment.items()]
         command = shlex.join(["env", *setting, *map(str, words)])
         context.keep("command", command + "\n")
+        patience = 60.0 + 5.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
         for repeat in range(context.repeat):
-            patience = 60.0 + 5.0 * self.seconds(cell, 1, guest.spec.accel.name)
-            log = Log(guest, chosen.library, repeat)
+            log = AllocatorLog(session, chosen.library, repeat)
             peaks = Peaks()
             yield from peaks.of(watch(
-                guest, command, self.name, context, repeat=repeat,
-                deadline=Deadline(patience + guest.scaled(10.0)), on_line=log.line,
+                session, command, self.name, context, repeat=repeat, deadline=Deadline(patience),
+                on_line=log.line,
             ))
             yield from peaks.measurements(repeat)
-            yield from log.sums(guest.spec.accel.name)
+            yield from log.sums(session.accel)
 
 
 class Peaks:
@@ -170,20 +191,20 @@ class Peaks:
             yield Measurement(f"{metric}_peak", value, "kB", repeat)
 
 
-class Log:
+class AllocatorLog:
     """The program's lines as numbers over time: operations per second, memory in use."""
 
-    def __init__(self, guest: Guest, library: str, repeat: int) -> None:
-        self._guest = guest
+    def __init__(self, session: Session, library: str, repeat: int) -> None:
+        self._session = session
         self._library = library
         self._repeat = repeat
         self._before = (0, 0)
-        self._end: dict[str, Any] = {}
+        self._end: Line = {}
 
-    def line(self, state: dict[str, Any], t: float) -> Iterator[Measurement]:
+    def line(self, state: Line, t: float) -> Iterator[Measurement]:
         """One line of the program; the first one is where the allocator is checked."""
         if "pid" in state:
-            check_library(self._guest.run(f"cat /proc/{state['pid']}/maps").stdout, self._library)
+            check_library(self._session.run(f"cat /proc/{state['pid']}/maps").stdout, self._library)
             return
         if "done" in state:
             self._end = state

@@ -15,30 +15,32 @@ Source: pte-ref, "one page touched and dropped per 2 MiB, many threads in one 2 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.core.errors import UserError
-from harness.machine.guest import Guest
+from harness.core.plurals import plural
+from harness.machine.session import Session
 from harness.measure.workloads import rounds
 from harness.measure.workloads.workload import (
+    CellParams,
     Context,
     Measurement,
-    Params,
-    parse_params,
+    Settings,
+    TypedWorkload,
     push_program,
     spread,
 )
+from harness.records.record import Params, Scalar
 
 Pattern = Literal["sparse", "refault", "shared"]
-PATTERNS: tuple[str, ...] = get_args(Pattern)
+PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 THREADS = {"shared": [8, 16]}
 PAGES_PER_TABLE = 512
 CYCLE_S = 60e-6  # of a touch and a drop under TCG, for the time estimate
 
 
-class ChurnParams(Params):
+class ChurnParams(CellParams):
     """Parameters of one cell."""
 
     pattern: Pattern
@@ -50,54 +52,59 @@ class ChurnParams(Params):
     rounds: int = Field(default=7, ge=1, le=4096)
     warmup: int = Field(default=2, ge=0, le=4096)
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.pattern == "shared" and self.threads * self.pages > PAGES_PER_TABLE:
+            raise ValueError(
+                f"{self.threads} threads with {self.pages} pages each do not share 2 MiB; "
+                f"threads x pages must be at most {PAGES_PER_TABLE}"
+            )
+        return self
 
-class Churn:
+
+class Churn(TypedWorkload[ChurnParams]):
     """The workload."""
 
     name = "churn"
+    title = "touch a page and drop it, so that its table comes and goes"
     flags = frozenset({"threads", "rounds"})
-    icount_params: ClassVar[dict[str, Any]] = {}
+    metrics = tuple(rounds.costs("fault", label="per touch and drop"))
+    model = ChurnParams
 
-    def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
+    def cells(self, settings: Settings) -> list[Params]:
         """One cell per pattern and number of threads.
 
         Without numbers: one thread, and many (8, 16) where they share a table.
         """
+        patterns = settings.get("pattern", list(PATTERNS))
         found = []
-        for cell in spread({"pattern": list(PATTERNS), **params}, "pattern"):
-            usual = {"threads": THREADS.get(str(cell["pattern"]), [1])}
-            found += [
-                parse_params(ChurnParams, one, self.name)
-                for one in spread({**usual, **cell}, "threads")
-            ]
-        for cell in found:
-            if cell["pattern"] == "shared" and cell["threads"] * cell["pages"] > PAGES_PER_TABLE:
-                raise UserError(
-                    f"churn: {cell['threads']} threads with {cell['pages']} pages each do not "
-                    f"share 2 MiB", hint=f"threads x pages must be at most {PAGES_PER_TABLE}",
-                )
+        for pattern in patterns if isinstance(patterns, list) else [patterns]:
+            threads: list[Scalar] = [*THREADS.get(str(pattern), [1])]
+            mine: Settings = {"threads": threads, **settings, "pattern": pattern}
+            found += [self.parse(one).model_dump() for one in spread(mine)]
         return found
 
-    def seconds(self, cell: dict[str, Any], repeat: int, accel: str) -> float:
-        """Host seconds, about."""
-        cycles = cell["threads"] * cell["cycles"] * (cell["rounds"] + cell["warmup"])
-        cycle_s = CYCLE_S * (1 + cell["pages"] / 3) * (0.05 if accel == "kvm" else 1.0)
-        return repeat * (0.5 + float(cycles * cycle_s))
+    def words(self, cell: ChurnParams) -> str:
+        """``shared, 8 threads``."""
+        pages = f", {cell.pages} pages at a time" if cell.pages > 1 else ""
+        return f"{cell.pattern}, {plural(cell.threads, 'thread')}{pages}"
 
-    def measure(self, guest: Guest, cell: dict[str, Any], context: Context) \
-            -> Iterator[Measurement]:
+    def estimate(self, cell: ChurnParams, accel: str) -> float:
+        """Host seconds, about."""
+        cycles = cell.threads * cell.cycles * (cell.rounds + cell.warmup)
+        return 0.5 + cycles * CYCLE_S * (1 + cell.pages / 3) * (0.05 if accel == "kvm" else 1.0)
+
+    def run(self, session: Session, cell: ChurnParams, context: Context) -> Iterator[Measurement]:
         """Once per repeat."""
-        program = push_program(guest, context, "churn")
-        numbers = [
-            word for key in ("threads", "pages", "cycles", "rounds", "warmup")
-            for word in (f"--{key}", str(cell[key]))
+        argv = [
+            push_program(session, context, "churn"), "--threads", str(cell.threads),
+            "--pages", str(cell.pages), "--cycles", str(cell.cycles),
+            "--rounds", str(cell.rounds), "--warmup", str(cell.warmup), cell.pattern,
         ]
-        accel = guest.spec.accel.name
+        patience = self.estimate(cell, session.accel)
         for repeat in range(context.repeat):
-            argv = [program, *numbers, cell["pattern"]]
-            patience = self.seconds(cell, 1, accel)
             line = rounds.run(
-                guest, argv, patience, context, f"stdout-{repeat}", threads=cell["threads"]
+                session, argv, patience, context, f"stdout-{repeat}", threads=cell.threads
             )
             if line is not None:
-                yield rounds.cost(line, accel, repeat)
+                yield rounds.cost(line, session.accel, repeat)

@@ -19,26 +19,26 @@ Source: pte-ref, "fork + exit of a 1 GiB process, mremap of 1 GiB, file fault-ar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.machine.guest import Guest
+from harness.machine.session import Session
 from harness.measure.workloads import rounds
 from harness.measure.workloads.workload import (
+    CellParams,
     Context,
     Measurement,
-    Params,
-    parse_params,
+    Settings,
+    TypedWorkload,
     push_program,
-    spread,
 )
 
 Op = Literal[
     "fork_exit", "mremap_tables", "mremap_entries", "mprotect", "mmap_munmap", "mmap_page",
     "munmap", "fault_around", "swap_in",
 ]
-OPS: tuple[str, ...] = get_args(Op)
+OPS: tuple[Op, ...] = get_args(Op)
 
 SIZE_MIB = {
     "fork_exit": 1024, "mremap_tables": 1024, "mmap_munmap": 64, "mmap_page": 16, "munmap": 64,
@@ -54,49 +54,56 @@ ROUND_NS = {
 }
 
 
-class MicroParams(Params):
+class MicroParams(CellParams):
     """Parameters of one cell."""
 
     op: Op
     size_mib: int = Field(ge=2, le=65536, multiple_of=2)
-    """Memory that a round works on. ``mmap_page`` maps so much in all, a page at a time."""
+    """Memory that a round works on; by operation where it is not given. ``mmap_page`` maps so
+    much in all, a page at a time."""
     rounds: int = Field(default=7, ge=1, le=4096)
     warmup: int = Field(default=2, ge=0, le=4096)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_size(cls, value: object) -> object:
+        if isinstance(value, dict) and "size_mib" not in value:
+            return {**value, "size_mib": SIZE_MIB.get(str(value.get("op")), USUAL_MIB)}
+        return value
 
-class Micro:
+
+class Micro(TypedWorkload[MicroParams]):
     """The workload."""
 
     name = "micro"
+    title = "single operations on page tables that stay full"
     flags = frozenset({"rounds"})
-    icount_params: ClassVar[dict[str, Any]] = {}
+    metrics = tuple(
+        metric for unit in ("page", "table", "fault") for metric in rounds.costs(unit)
+    )
+    usual: ClassVar[Settings] = {"op": list(OPS)}
+    model = MicroParams
 
-    def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """One cell per operation; all of them when none is named."""
-        found = []
-        for cell in spread({"op": list(OPS), **params}, "op"):
-            usual = {"size_mib": SIZE_MIB.get(str(cell["op"]), USUAL_MIB)}
-            found.append(parse_params(MicroParams, {**usual, **cell}, self.name))
-        return found
+    def words(self, cell: MicroParams) -> str:
+        """``fork_exit``, with the size where it is not the usual one."""
+        usual = SIZE_MIB.get(cell.op, USUAL_MIB)
+        return cell.op + ("" if cell.size_mib == usual else f", {cell.size_mib} MiB")
 
-    def seconds(self, cell: dict[str, Any], repeat: int, accel: str) -> float:
+    def estimate(self, cell: MicroParams, accel: str) -> float:
         """Host seconds, about."""
-        times = cell["rounds"] + cell["warmup"]
-        ns = cell["size_mib"] * 256 * (TOUCH_NS + times * ROUND_NS[cell["op"]])
-        return repeat * (0.5 + float(ns) * (0.05 if accel == "kvm" else 1.0) / 1e9)
+        times = cell.rounds + cell.warmup
+        ns = cell.size_mib * 256 * (TOUCH_NS + times * ROUND_NS[cell.op])
+        return 0.5 + ns * (0.05 if accel == "kvm" else 1.0) / 1e9
 
-    def measure(self, guest: Guest, cell: dict[str, Any], context: Context) \
-            -> Iterator[Measurement]:
+    def run(self, session: Session, cell: MicroParams, context: Context) -> Iterator[Measurement]:
         """Once per repeat. An operation that the guest cannot do gives a warning and no number."""
-        program = push_program(guest, context, "micro")
         argv = [
-            program, "--size", f"{cell['size_mib']}M", "--rounds", str(cell["rounds"]),
-            "--warmup", str(cell["warmup"]), cell["op"],
+            push_program(session, context, "micro"), "--size", f"{cell.size_mib}M",
+            "--rounds", str(cell.rounds), "--warmup", str(cell.warmup), cell.op,
         ]
-        accel = guest.spec.accel.name
+        patience = self.estimate(cell, session.accel)
         for repeat in range(context.repeat):
-            patience = self.seconds(cell, 1, accel)
-            line = rounds.run(guest, argv, patience, context, f"stdout-{repeat}")
+            line = rounds.run(session, argv, patience, context, f"stdout-{repeat}")
             if line is None:
                 return
-            yield rounds.cost(line, accel, repeat)
+            yield rounds.cost(line, session.accel, repeat)

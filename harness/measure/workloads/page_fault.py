@@ -15,28 +15,31 @@ Source: the public description of will-it-scale's page_fault1, 2, 3 (Anton Blanc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from harness.machine.guest import Guest
+from harness.core.plurals import plural
+from harness.machine.session import Session
 from harness.measure.workloads import rounds
 from harness.measure.workloads.workload import (
+    CellParams,
     Context,
+    Line,
     Measurement,
-    Params,
-    parse_params,
+    Settings,
+    TypedWorkload,
     push_program,
-    spread,
 )
+from harness.records.workloads import Metric
 
 Kind = Literal[1, 2, 3]
 KINDS: tuple[int, ...] = get_args(Kind)
-THREADS = [1, 4]
+MEMORY = {1: "anonymous memory", 2: "a private file mapping", 3: "a shared file mapping"}
 FAULT_S = {1: 30e-6, 2: 40e-6, 3: 20e-6}  # under TCG, for the time estimate
 
 
-class PageFaultParams(Params):
+class PageFaultParams(CellParams):
     """Parameters of one cell."""
 
     kind: Kind
@@ -47,47 +50,48 @@ class PageFaultParams(Params):
     warmup: int = Field(default=1, ge=0, le=4096)
 
 
-class PageFault:
+class PageFault(TypedWorkload[PageFaultParams]):
     """The workload."""
 
     name = "page-fault"
+    title = "map, write to every page, unmap: page_fault1 to 3 as will-it-scale has them"
     flags = frozenset({"threads", "rounds"})
-    icount_params: ClassVar[dict[str, Any]] = {}
+    metrics = (
+        *rounds.costs("fault", label="per page fault"),
+        Metric(name="faults_per_second", unit="faults/s", kind="cost", better="more",
+               headline=True, label="page faults a second"),
+    )
+    usual: ClassVar[Settings] = {"kind": [*KINDS], "threads": [1, 4]}
+    model = PageFaultParams
 
-    def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """One cell per kind and number of threads."""
-        usual = {"kind": list(KINDS), "threads": THREADS}
-        return [
-            parse_params(PageFaultParams, cell, self.name)
-            for kind in spread({**usual, **params}, "kind")
-            for cell in spread(kind, "threads")
-        ]
+    def words(self, cell: PageFaultParams) -> str:
+        """``kind 1 (anonymous memory), 4 threads``."""
+        return f"kind {cell.kind} ({MEMORY[cell.kind]}), {plural(cell.threads, 'thread')}"
 
-    def seconds(self, cell: dict[str, Any], repeat: int, accel: str) -> float:
+    def estimate(self, cell: PageFaultParams, accel: str) -> float:
         """Host seconds, about."""
-        faults = cell["threads"] * cell["size_mib"] * 256 * (cell["rounds"] + cell["warmup"])
-        slow = 0.05 if accel == "kvm" else 1.0
-        return repeat * (0.5 + float(faults) * slow * FAULT_S[cell["kind"]])
+        faults = cell.threads * cell.size_mib * 256 * (cell.rounds + cell.warmup)
+        return 0.5 + faults * (0.05 if accel == "kvm" else 1.0) * FAULT_S[cell.kind]
 
-    def measure(self, guest: Guest, cell: dict[str, Any], context: Context) \
-            -> Iterator[Measurement]:
+    def run(
+        self, session: Session, cell: PageFaultParams, context: Context
+    ) -> Iterator[Measurement]:
         """Once per repeat."""
-        program = push_program(guest, context, "page-fault")
         argv = [
-            program, "--threads", str(cell["threads"]), "--size", f"{cell['size_mib']}M",
-            "--rounds", str(cell["rounds"]), "--warmup", str(cell["warmup"]), str(cell["kind"]),
+            push_program(session, context, "page-fault"), "--threads", str(cell.threads),
+            "--size", f"{cell.size_mib}M", "--rounds", str(cell.rounds),
+            "--warmup", str(cell.warmup), str(cell.kind),
         ]
-        accel = guest.spec.accel.name
+        patience = self.estimate(cell, session.accel)
         for repeat in range(context.repeat):
-            patience = self.seconds(cell, 1, accel)
             line = rounds.run(
-                guest, argv, patience, context, f"stdout-{repeat}", threads=cell["threads"]
+                session, argv, patience, context, f"stdout-{repeat}", threads=cell.threads
             )
             if line is not None:
-                yield rate(line, accel, repeat)
+                yield rate(line, session.accel, repeat)
 
 
-def rate(line: dict[str, Any], accel: str, repeat: int = 0) -> Measurement:
+def rate(line: Line, accel: str, repeat: int = 0) -> Measurement:
     """Instructions per fault where they are counted, else faults per second of all threads."""
     cost = rounds.cost(line, accel, repeat)
     if accel == "icount":

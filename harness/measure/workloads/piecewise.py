@@ -15,28 +15,30 @@ Source: pte-ref, "piecewise DONTNEED (4 KiB to 1 MiB chunks): table freed"; own 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from harness.core.errors import InfrastructureError
-from harness.machine.guest import Guest
+from harness.machine.session import Session
 from harness.measure.workloads import rounds
 from harness.measure.workloads.workload import (
+    CellParams,
     Context,
+    Line,
     Measurement,
-    Params,
-    parse_params,
+    Settings,
+    TypedWorkload,
     push_program,
-    spread,
 )
+from harness.records.workloads import Metric
 
 CHUNKS_KIB = [4, 16, 64, 256, 1024, 2048, 4096]
 PAGE_S = 40e-6  # of a touch and a drop under TCG, for the time estimate
 CALL_S = 20e-6
 
 
-class PiecewiseParams(Params):
+class PiecewiseParams(CellParams):
     """Parameters of one cell."""
 
     chunk_kib: int = Field(ge=4, le=1 << 20, multiple_of=4)
@@ -46,45 +48,53 @@ class PiecewiseParams(Params):
     warmup: int = Field(default=2, ge=0, le=4096)
 
 
-class Piecewise:
+class Piecewise(TypedWorkload[PiecewiseParams]):
     """The workload."""
 
     name = "piecewise"
+    title = "memory given back in pieces: which sizes free page tables, and what that costs"
     flags = frozenset({"rounds"})
-    icount_params: ClassVar[dict[str, Any]] = {}
+    metrics = (
+        Metric(name="VmPTE_kept", unit="kB", kind="memory", better="less", exact=True,
+               slack=8.0, headline=True, label="page tables left after the last drop"),
+        Metric(name="VmPTE_touched", unit="kB", kind="memory", exact=True, slack=8.0,
+               headline=True,
+               label="page tables with all touched"),
+        Metric(name="nr_page_table_pages_kept", unit="pages", kind="memory", better="less",
+               slack=2.0, label="page-table pages of the guest left after the last drop"),
+        *rounds.costs("page", label="per page touched and dropped"),
+        *rounds.costs("page", "_dropped", "per page dropped", headline=False),
+    )
+    usual: ClassVar[Settings] = {"chunk_kib": [*CHUNKS_KIB]}
+    model = PiecewiseParams
 
-    def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """One cell per size of chunk."""
-        return [
-            parse_params(PiecewiseParams, cell, self.name)
-            for cell in spread({"chunk_kib": CHUNKS_KIB, **params}, "chunk_kib")
-        ]
+    def words(self, cell: PiecewiseParams) -> str:
+        """``chunks of 64 KiB``."""
+        return f"chunks of {cell.chunk_kib} KiB"
 
-    def seconds(self, cell: dict[str, Any], repeat: int, accel: str) -> float:
+    def estimate(self, cell: PiecewiseParams, accel: str) -> float:
         """Host seconds, about."""
-        kib = float(cell["size_mib"] * 1024)
-        rounds_s = (cell["rounds"] + cell["warmup"]) * (
-            kib / 4 * PAGE_S + kib / cell["chunk_kib"] * CALL_S
-        )
-        return repeat * (0.5 + float(rounds_s) * (0.05 if accel == "kvm" else 1.0))
+        kib = cell.size_mib * 1024.0
+        seconds = (cell.rounds + cell.warmup) * (kib / 4 * PAGE_S + kib / cell.chunk_kib * CALL_S)
+        return 0.5 + seconds * (0.05 if accel == "kvm" else 1.0)
 
-    def measure(self, guest: Guest, cell: dict[str, Any], context: Context) \
-            -> Iterator[Measurement]:
+    def run(
+        self, session: Session, cell: PiecewiseParams, context: Context
+    ) -> Iterator[Measurement]:
         """Once per repeat."""
-        program = push_program(guest, context, "chunks")
         argv = [
-            program, "--size", f"{cell['size_mib']}M", "--chunk", f"{cell['chunk_kib']}K",
-            "--rounds", str(cell["rounds"]), "--warmup", str(cell["warmup"]),
+            push_program(session, context, "chunks"), "--size", f"{cell.size_mib}M",
+            "--chunk", f"{cell.chunk_kib}K", "--rounds", str(cell.rounds),
+            "--warmup", str(cell.warmup),
         ]
-        accel = guest.spec.accel.name
+        patience = self.estimate(cell, session.accel)
         for repeat in range(context.repeat):
-            patience = self.seconds(cell, 1, accel)
-            line = rounds.run(guest, argv, patience, context, f"stdout-{repeat}")
+            line = rounds.run(session, argv, patience, context, f"stdout-{repeat}")
             if line is not None:
-                yield from measurements(line, accel, repeat)
+                yield from measurements(line, session.accel, repeat)
 
 
-def measurements(line: dict[str, Any], accel: str, repeat: int = 0) -> Iterator[Measurement]:
+def measurements(line: Line, accel: str, repeat: int = 0) -> Iterator[Measurement]:
     """The numbers of one run; ``_kept`` is what remains of the tables after the last drop.
 
     Raises :class:`InfrastructureError` when touching made no tables: with THP, or on a
@@ -105,7 +115,7 @@ def measurements(line: dict[str, Any], accel: str, repeat: int = 0) -> Iterator[
     yield rounds.cost(line, accel, repeat, median="drop_ns", what="_dropped")
 
 
-def _growth(line: dict[str, Any], what: str, unit: str, when: str) -> float:
+def _growth(line: Line, what: str, unit: str, when: str) -> float:
     before, then = line[f"{what}_before{unit}"], line[f"{what}_{when}{unit}"]
     if before < 0 or then < 0:
         raise InfrastructureError(f"chunks could not read {what} in the guest")

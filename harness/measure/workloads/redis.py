@@ -15,39 +15,41 @@ Cannot show: real traffic, or the scattered survivors of a store whose keys do n
 die by age (set ``keep_pct`` higher and read ``allocator``). Background threads make
 memory differ a little from boot to boot.
 
-Source: the issue that asked for real allocators; the letter names jemalloc.
+Source: "Free user PTE page table pages", linux-mm, 19 August 2021, which names jemalloc; own
+work.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Any, ClassVar
 
 from pydantic import Field
 
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
-from harness.machine.guest import Guest
-from harness.measure.workloads.allocator import Peaks, check_library
-from harness.measure.workloads.vmpte import watch
+from harness.machine.session import Session
+from harness.measure.workloads.allocator import OPERATIONS, PEAKS, Peaks, check_library
+from harness.measure.workloads.vmpte import RSS_SLACK_KB, TABLES_SLACK_KB, watch, watched
 from harness.measure.workloads.workload import (
+    CellParams,
     Context,
+    Line,
     Measurement,
-    Params,
-    parse_params,
+    TypedWorkload,
     push_program,
-    spread,
 )
+from harness.records.workloads import Metric
 
 PROGRAM = "redis-life"
 LIBRARY = "libjemalloc.so.2"
 PHASES = 4  # fill, delete, fill, delete
+FORKS = ("full", "emptied", "refilled")
 OPERATION_S = 60e-6  # of a command with its client under TCG
 START_S = 4.0
 
 
-class RedisParams(Params):
+class RedisParams(CellParams):
     """Parameters of one cell."""
 
     keys: int = Field(default=20_000, ge=100, le=10_000_000)
@@ -61,59 +63,73 @@ class RedisParams(Params):
     seed: int = Field(default=1, ge=0, le=2**31 - 1)
 
 
-class Redis:
+class Redis(TypedWorkload[RedisParams]):
     """The workload."""
 
     name = "redis"
-    flags: frozenset[str] = frozenset()
-    icount_params: ClassVar[dict[str, Any]] = {}
+    title = "redis-server with jemalloc, filled and emptied twice, forked by BGSAVE"
+    metrics = (
+        *watched(wanders=True), *PEAKS,
+        Metric(name="VmPTE_emptied", unit="kB", kind="memory", better="less", headline=True,
+               slack=TABLES_SLACK_KB,
+               label="page tables after the first delete"),
+        Metric(name="VmRSS_emptied", unit="kB", kind="memory", better="less",
+               slack=RSS_SLACK_KB,
+               label="resident memory after the first delete"),
+        *(
+            Metric(name=f"us_per_fork_{name}", unit="us", kind="cost", better="less",
+                   headline=True, label=f"microseconds of a fork, {name}")
+            for name in FORKS
+        ),
+        *OPERATIONS,
+    )
+    model = RedisParams
 
-    def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """One cell per number of keys."""
-        return [parse_params(RedisParams, cell, self.name) for cell in spread(params, "keys")]
+    def words(self, cell: RedisParams) -> str:
+        """``20,000 keys``."""
+        return f"{cell.keys:,} keys"
 
-    def seconds(self, cell: dict[str, Any], repeat: int, accel: str) -> float:
+    def estimate(self, cell: RedisParams, accel: str) -> float:
         """Host seconds, about."""
         slow = 0.05 if accel == "kvm" else 1.0
-        work = START_S + cell["keys"] * PHASES * OPERATION_S
-        return float(repeat * (slow * work + 3 * cell["idle_ms"] / 1000))
+        work = START_S + cell.keys * PHASES * OPERATION_S
+        return slow * work + 3 * cell.idle_ms / 1000
 
-    def measure(self, guest: Guest, cell: dict[str, Any], context: Context) \
-            -> Iterator[Measurement]:
+    def run(self, session: Session, cell: RedisParams, context: Context) -> Iterator[Measurement]:
         """Run the server's two lives; numbers over time, then the sums."""
-        program = push_program(guest, context, PROGRAM)
-        names = ("keys", "value_bytes", "keep_pct", "idle_ms", "seed")
+        program = push_program(session, context, PROGRAM)
+        numbers = (cell.keys, cell.value_bytes, cell.keep_pct, cell.idle_ms, cell.seed)
         command = shlex.join([
-            "env", f"MALLOC_CONF=dirty_decay_ms:{cell['decay_ms']},muzzy_decay_ms:0",
-            program, *(str(cell[name]) for name in names),
+            "env", f"MALLOC_CONF=dirty_decay_ms:{cell.decay_ms},muzzy_decay_ms:0",
+            program, *map(str, numbers),
         ])
         context.keep("command", command + "\n")
+        patience = 60.0 + 10.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
         for repeat in range(context.repeat):
-            patience = 60.0 + 10.0 * self.seconds(cell, 1, guest.spec.accel.name)
-            log, peaks = Log(guest, repeat), Peaks()
+            log, peaks = RedisLog(session, repeat), Peaks()
             yield from peaks.of(log.memory(watch(
-                guest, command, self.name, context, repeat=repeat,
-                deadline=Deadline(patience + guest.scaled(10.0)), on_line=log.line,
+                session, command, self.name, context, repeat=repeat, deadline=Deadline(patience),
+                on_line=log.line,
             )))
             yield from peaks.measurements(repeat)
-            yield from log.sums(guest.spec.accel.name)
+            yield from log.sums(session.accel)
 
 
-class Log:
+class RedisLog:
     """The script's lines as numbers."""
 
-    def __init__(self, guest: Guest, repeat: int) -> None:
-        self._guest = guest
+    def __init__(self, session: Session, repeat: int) -> None:
+        self._session = session
         self._repeat = repeat
         self._ops = self._elapsed_ns = 0
         self._forks: dict[str, float] = {}
         self._marks: dict[str, float] = {}
         self._memory: dict[str, float] = {}
 
-    def line(self, state: dict[str, Any], t: float) -> Iterator[Measurement]:
+    def line(self, state: Line, t: float) -> Iterator[Measurement]:
         """One line; the first one is where the allocator is checked."""
         if "pid" in state:
-            check_library(self._guest.run(f"cat /proc/{state['pid']}/maps").stdout, LIBRARY)
+            check_library(self._session.run(f"cat /proc/{state['pid']}/maps").stdout, LIBRARY)
         elif "fork" in state:
             self._forks[state["fork"]] = float(state["fork_us"])
         elif "mark" in state:
@@ -137,7 +153,7 @@ class Log:
 
         Raises :class:`InfrastructureError` when the script left out a part.
         """
-        if not self._ops or len(self._forks) != 3 or not self._marks:
+        if not self._ops or set(self._forks) != set(FORKS) or not self._marks:
             raise InfrastructureError("redis-life left out a fill, a fork or a mark")
         for metric, kb in self._marks.items():
             yield Measurement(metric, kb, "kB", self._repeat)

@@ -9,37 +9,55 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
-from harness.machine.guest import Guest
-from harness.measure.workloads.workload import Context, Measurement, begin_on_its_cpu, json_line
+from harness.machine.session import Session
+from harness.measure.workloads.workload import (
+    Context,
+    Line,
+    Measurement,
+    begin_on_its_cpu,
+    json_line,
+)
+from harness.records.workloads import Metric
 
 EXIT_FAILED = 1
 EXIT_SKIP = 77
 
 
+def costs(unit: str, what: str = "", label: str = "", *, headline: bool = True) -> list[Metric]:
+    """The metrics of :func:`cost`: counted instructions, or nanoseconds."""
+    label = label or f"per {unit}{what.replace('_', ' ')}"
+    return [
+        Metric(
+            name=f"{kind}_per_{unit}{what}", unit=kind, kind="cost", better="less",
+            headline=headline, label=f"{words} {label}",
+        )
+        for kind, words in (("instructions", "instructions"), ("ns", "nanoseconds"))
+    ]
+
+
 def run(
-    guest: Guest, argv: Sequence[str], seconds: float, context: Context, name: str, *,
+    session: Session, argv: Sequence[str], seconds: float, context: Context, name: str, *,
     threads: int = 1,
-) -> dict[str, Any] | None:
+) -> Line | None:
     """One run of a program; what it printed, or None when it says that this guest cannot do it.
 
     ``seconds`` is the guess at its length, ``name`` that of the raw output that is kept,
     ``threads`` how many do its work.
     Raises :class:`InfrastructureError` when it fails its own check or prints nonsense.
     """
-    deadline = Deadline(120.0 + 5.0 * seconds + guest.scaled(10.0))
-    command = [*begin_on_its_cpu(guest.spec.accel.name, threads), *argv]
-    done = guest.session.run(shlex.join(command), deadline, check=False)
+    deadline = Deadline(120.0 + 5.0 * seconds + session.scaled(10.0))
+    command = [*begin_on_its_cpu(session.accel, threads), *argv]
+    done = session.run(shlex.join(command), deadline=deadline, check=False)
     context.keep(name, done.stdout + done.stderr)
     return outcome(argv[0].rpartition("/")[2], done.code, done.stdout, done.stderr, context)
 
 
 def outcome(
     program: str, code: int, stdout: str, stderr: str, context: Context
-) -> dict[str, Any] | None:
+) -> Line | None:
     """The program's line of JSON, believed only as far as its exit code goes."""
     if code not in (0, EXIT_FAILED, EXIT_SKIP):
         raise InfrastructureError(f"{program} ended with {code}", excerpt=stderr[-500:])
@@ -53,7 +71,7 @@ def outcome(
 
 
 def cost(
-    line: dict[str, Any], accel: str, repeat: int, *, median: str = "median_ns", what: str = ""
+    line: Line, accel: str, repeat: int, *, median: str = "median_ns", what: str = ""
 ) -> Measurement:
     """Instructions or nanoseconds per unit of a program's line.
 

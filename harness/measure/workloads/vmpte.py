@@ -1,13 +1,12 @@
 """``vmpte``: page-table memory of a process that touched and dropped 50 GiB.
 
-The letter's loop (guest/vmpte.c): mmap 50 GiB; for each 2 MiB: touch it,
-MADV_DONTNEED it. Memory is read by the harness from outside the process while
-it lives, from ``/proc/<pid>/status``, and for the whole guest from
-``/proc/vmstat`` and ``/proc/meminfo``. ``touch = "page"`` touches one page per
+The loop (guest/vmpte.c): mmap 50 GiB; for each 2 MiB: touch it, MADV_DONTNEED it. Memory is read
+by the harness from outside the process while it lives, from ``/proc/<pid>/status``, and for the
+whole guest from ``/proc/vmstat`` and ``/proc/meminfo``. ``touch = "page"`` touches one page per
 2 MiB: the same page tables in a fraction of the faults, but another peak of RSS.
 Cannot show: the cost (see multi-fault), or tables of files and huge pages.
 
-Source: the letter, "Testing", first table.
+Source: "Free user PTE page table pages", linux-mm, 19 August 2021, under "Testing".
 """
 
 from __future__ import annotations
@@ -15,32 +14,54 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
-from harness.machine.guest import Guest
-from harness.machine.ssh import RemoteProcess
+from harness.machine.session import Process, Session
 from harness.measure.workloads.workload import (
+    CellParams,
     Context,
+    Line,
     Measurement,
-    Params,
+    TypedWorkload,
     json_line,
-    parse_params,
     push_program,
-    spread,
 )
+from harness.records.workloads import Metric
 
 STATUS_FIELDS = ("VmSize", "VmRSS", "VmPTE")
 END = "--end--"
 SAMPLE_EVERY_S = 0.05  # at first; the interval grows so that a long loop gives some 200 points
 FAULT_S = 40e-6  # of a fault under TCG, for the time estimate
 CHUNK_S = 100e-6
+TABLES_SLACK_KB = 8.0  # a stack or a mapping may lie across two tables
+RSS_SLACK_KB = 256.0  # a task adds 64 faults to its mm's counter at a time, until 6.2
 
 
-class VmPteParams(Params):
+def watched(*, wanders: bool = False) -> tuple[Metric, ...]:
+    """The metrics of :func:`watch`; ``wanders``: a background thread gives memory back."""
+    exact = not wanders
+    return (
+        Metric(name="VmPTE", unit="kB", kind="memory", better="less", exact=exact,
+               slack=TABLES_SLACK_KB, headline=True,
+               label="page tables of the process (VmPTE)"),
+        Metric(name="VmRSS", unit="kB", kind="memory", better="less", slack=RSS_SLACK_KB,
+                label="resident memory (VmRSS)"),
+        Metric(name="VmHWM", unit="kB", kind="memory", better="less", slack=RSS_SLACK_KB,
+                label="peak of resident memory (VmHWM)"),
+        Metric(name="VmSize", unit="kB", kind="memory", exact=exact,
+               label="address space (VmSize)"),
+        Metric(name="PageTables", unit="kB", kind="memory", better="less", slack=8.0,
+                label="page tables of the guest (PageTables)"),
+        Metric(name="nr_page_table_pages", unit="pages", kind="memory", better="less", slack=2.0,
+                label="page-table pages of the guest"),
+    )
+
+
+class VmPteParams(CellParams):
     """Parameters of one cell."""
 
     size_gib: int = Field(default=50, ge=1, le=1024)
@@ -50,43 +71,43 @@ class VmPteParams(Params):
     loops: int = Field(default=1, ge=1)
 
 
-class VmPte:
+class VmPte(TypedWorkload[VmPteParams]):
     """The workload."""
 
     name = "vmpte"
-    flags: frozenset[str] = frozenset()
-    icount_params: ClassVar[dict[str, Any]] = {}
+    title = "page-table memory of a process that touched and dropped a lot of memory"
+    metrics = watched()
+    model = VmPteParams
 
-    def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """One cell per size."""
-        return [parse_params(VmPteParams, cell, self.name) for cell in spread(params, "size_gib")]
+    def words(self, cell: VmPteParams) -> str:
+        """``50 GiB loop, one page per 2 MiB``."""
+        touch = "one page per 2 MiB" if cell.touch == "page" else "every page"
+        chunk = "" if cell.chunk_kib == 2048 else f", drops of {cell.chunk_kib} KiB"
+        loops = "" if cell.loops == 1 else f", {cell.loops} times"
+        return f"{cell.size_gib} GiB loop, {touch}{chunk}{loops}"
 
-    def seconds(self, cell: dict[str, Any], repeat: int, accel: str) -> float:
+    def estimate(self, cell: VmPteParams, accel: str) -> float:
         """Host seconds, about."""
-        tables = float(cell["size_gib"] * 512 * cell["loops"])
-        faults = tables * (512 if cell["touch"] == "all" else 1)
-        slow = 0.05 if accel == "kvm" else 1.0
-        return repeat * (2.0 + slow * (faults * FAULT_S + tables * CHUNK_S))
+        tables = float(cell.size_gib * 512 * cell.loops)
+        faults = tables * (512 if cell.touch == "all" else 1)
+        return 2.0 + (0.05 if accel == "kvm" else 1.0) * (faults * FAULT_S + tables * CHUNK_S)
 
-    def measure(self, guest: Guest, cell: dict[str, Any], context: Context) \
-            -> Iterator[Measurement]:
+    def run(self, session: Session, cell: VmPteParams, context: Context) -> Iterator[Measurement]:
         """Run the loop, watch the process, take the last values while it still lives."""
-        program = push_program(guest, context, "vmpte")
         command = (
-            f"{program} --size {cell['size_gib']}G --touch {cell['touch']} "
-            f"--chunk {cell['chunk_kib'] * 1024} --loops {cell['loops']}"
+            f"{push_program(session, context, 'vmpte')} --size {cell.size_gib}G "
+            f"--touch {cell.touch} --chunk {cell.chunk_kib * 1024} --loops {cell.loops}"
         )
+        patience = 60.0 + 5.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
         for repeat in range(context.repeat):
-            patience = 60.0 + 5.0 * self.seconds(cell, 1, guest.spec.accel.name)
-            deadline = Deadline(patience + guest.scaled(10.0))
             yield from watch(
-                guest, command, self.name, context, repeat=repeat, deadline=deadline
+                session, command, self.name, context, repeat=repeat, deadline=Deadline(patience)
             )
 
 
 def watch(
-    guest: Guest, command: str, name: str, context: Context, *, repeat: int, deadline: Deadline,
-    on_line: Callable[[dict[str, Any], float], Iterable[Measurement]] | None = None,
+    session: Session, command: str, name: str, context: Context, *, repeat: int, deadline: Deadline,
+    on_line: Callable[[Line, float], Iterable[Measurement]] | None = None,
 ) -> Iterator[Measurement]:
     """Run a program that prints its pid, then progress, then ``done``, and watch its memory.
 
@@ -96,12 +117,12 @@ def watch(
     :class:`InfrastructureError` when the program fails or dies on the way.
     """
     seen = on_line or (lambda state, t: ())
-    process = guest.start_program(command)
+    process = session.start(command)
     first = process.line(deadline)
     if first is None:
         raise InfrastructureError(f"{name} ended at once", excerpt=process.stderr)
     state = json_line(first, name)
-    probe = Probe(guest, int(state["pid"]))
+    probe = Probe(session, int(state["pid"]))
     start = time.monotonic()
     yield from seen(state, 0.0)
     due = 0.0
@@ -133,9 +154,9 @@ def watch(
 class Probe:
     """A shell in the guest that prints a process's memory whenever it is asked."""
 
-    def __init__(self, guest: Guest, pid: int) -> None:
+    def __init__(self, session: Session, pid: int) -> None:
         self.last = ""
-        self._shell: RemoteProcess = guest.start_program(
+        self._shell: Process = session.start(
             f"while read _; do cat /proc/{pid}/status; grep nr_page_table_pages /proc/vmstat; "
             f"grep PageTables /proc/meminfo; echo {END}; done"
         )

@@ -1,27 +1,37 @@
-"""What a workload is: parameters, cells, and a way to measure one cell in a guest."""
+"""What a workload is: parameters, cells, declared metrics, and a way to measure one cell."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.core.errors import InfrastructureError, UserError
 from harness.image.programs import GUEST_DIR
-from harness.machine.guest import Guest
+from harness.machine.session import Session
 from harness.project.config import nearest
+from harness.records.plans import Thp
+from harness.records.record import Params, Scalar
+from harness.records.workloads import Metric, WorkloadRecord
 
-THP_SWITCH = "/sys/kernel/mm/transparent_hugepage/enabled"
+Settings: TypeAlias = Mapping[str, Scalar | list[Scalar]]
+"""Parameters as a profile has them: a list stands for one cell per element."""
+Line: TypeAlias = dict[str, Any]
+"""A line of JSON that a guest program printed; each value is checked where it is used."""
 
 
-class Params(BaseModel):
-    """Parameters of a workload; an unknown one is an error."""
+class CellParams(BaseModel):
+    """The parameters of one cell of a workload, typed; an unknown one is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+P = TypeVar("P", bound=CellParams)
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Context:
-    """What a workload gets beside the guest."""
+    """What a workload gets beside the session."""
 
     programs: Path
     """Directory of the compiled guest programs, on the host."""
@@ -45,65 +55,143 @@ class Context:
     """How often to repeat inside this boot."""
     keep: Callable[[str, str], None]
     """Keeps raw output: file name, text."""
+    compile: Callable[[Path], Path]
+    """A C source made a statically linked program of the same name without ``.c``."""
     warn: Callable[[str], None] = lambda _: None
-    """Says what the user must know at once: this guest cannot do the cell."""
+    """Says what the user must know at once: this machine cannot do the cell."""
 
 
 class Workload(Protocol):
-    """One kind of measurement."""
+    """One kind of measurement, as planning and the runner see it."""
 
-    name: str
-    flags: frozenset[str]
-    """Flags of `harness bench` that set a parameter of the same name: threads, seconds, rounds."""
-    icount_params: ClassVar[dict[str, Any]]
-    """Parameters under instruction counting for a plan that names none: a fixed amount of work."""
+    @property
+    def name(self) -> str:
+        """In profiles, on the command line and in records."""
+        ...
 
-    def cells(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """The cells that parameters of a plan stand for; lists become one cell per element.
+    @property
+    def thp(self) -> Thp:
+        """Transparent huge pages while it runs, where the profile does not say."""
+        ...
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """Flags of `harness bench` that set a parameter of the same name: threads, seconds ..."""
+        ...
+
+    @property
+    def icount_params(self) -> Settings:
+        """Parameters under instruction counting for a plan that names none: a fixed amount of
+        work, since time means nothing there."""
+        ...
+
+    def cells(self, settings: Settings) -> list[Params]:
+        """The cells that parameters of a plan stand for, defaults filled in.
 
         Raises :class:`UserError` for a parameter that is unknown or out of range.
         """
         ...
 
-    def seconds(self, cell: dict[str, Any], repeat: int, accel: str) -> float:
+    def label(self, params: Params) -> str:
+        """A cell in words, without the workload's name."""
+        ...
+
+    def seconds(self, params: Params, repeat: int, accel: str) -> float:
         """A guess at the host seconds a cell takes, for the progress bar and deadlines."""
         ...
 
-    def measure(self, guest: Guest, cell: dict[str, Any], context: Context) \
+    def measure(self, session: Session, params: Params, context: Context) \
             -> Iterator[Measurement]:
         """Run the cell and give its numbers as they come."""
         ...
 
+    def record(self) -> WorkloadRecord:
+        """For run.json: what its numbers mean."""
+        ...
 
-def parse_params(model: type[Params], params: dict[str, Any], workload: str) -> dict[str, Any]:
-    """Check one cell's parameters and fill in the defaults.
 
-    Raises :class:`UserError` that names the parameter.
+class TypedWorkload(ABC, Generic[P]):
+    """A :class:`Workload` whose parameters are a pydantic model, ``model``.
+
+    What crosses the doorway are records' ``Params``; inside they are the model.
     """
-    try:
-        return model.model_validate(params).model_dump()
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = ".".join(map(str, fault["loc"]))
-        if fault["type"] == "extra_forbidden":
-            raise UserError(
-                f"{workload}: unknown parameter '{name}'", hint=nearest(name, model.model_fields)
-            ) from error
-        raise UserError(f"{workload}: {name}: {fault['msg'].lower()}") from error
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    thp: ClassVar[Thp] = "never"
+    flags: ClassVar[frozenset[str]] = frozenset()
+    icount_params: ClassVar[Settings] = {}
+    metrics: ClassVar[tuple[Metric, ...]]
+    usual: ClassVar[Settings] = {}
+    """Settings where the plan gives none; the order of its keys is that of the cells."""
+    model: type[P]
+
+    def cells(self, settings: Settings) -> list[Params]:
+        """One cell for every combination of the elements of lists."""
+        return [
+            self.parse(cell).model_dump(exclude_none=True)
+            for cell in spread({**self.usual, **settings})
+        ]
+
+    def parse(self, params: Params) -> P:
+        """One cell's parameters, checked; raises :class:`UserError` that names the wrong one."""
+        try:
+            return self.model.model_validate(params)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name = ".".join(map(str, fault["loc"]))
+            if fault["type"] == "extra_forbidden":
+                raise UserError(
+                    f"{self.name}: unknown parameter '{name}'",
+                    hint=nearest(name, self.model.model_fields),
+                ) from error
+            words = str(fault.get("ctx", {}).get("error", fault["msg"].lower()))
+            where = f"{name}: " if name else ""
+            raise UserError(f"{self.name}: {where}{words}") from error
+
+    def label(self, params: Params) -> str:
+        """A cell in words."""
+        return self.words(self.parse(params))
+
+    def seconds(self, params: Params, repeat: int, accel: str) -> float:
+        """A guess at the host seconds a cell takes."""
+        return repeat * self.estimate(self.parse(params), accel)
+
+    def measure(self, session: Session, params: Params, context: Context) \
+            -> Iterator[Measurement]:
+        """Run the cell and give its numbers as they come."""
+        return self.run(session, self.parse(params), context)
+
+    def record(self) -> WorkloadRecord:
+        """For run.json."""
+        return WorkloadRecord(name=self.name, title=self.title, metrics=list(self.metrics))
+
+    @abstractmethod
+    def words(self, cell: P) -> str:
+        """What tells the cell from others, for tables and plots."""
+
+    @abstractmethod
+    def estimate(self, cell: P, accel: str) -> float:
+        """Host seconds of one repeat, about."""
+
+    @abstractmethod
+    def run(self, session: Session, cell: P, context: Context) -> Iterator[Measurement]:
+        """Run the cell and give its numbers as they come."""
 
 
-def spread(params: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """``params`` once per element of the list ``params[key]``; once when it is no list."""
-    value = params.get(key)
-    if not isinstance(value, list):
-        return [params]
-    return [{**params, key: element} for element in value]
+def spread(settings: Settings) -> list[Params]:
+    """One set of parameters per combination of the elements of lists, the first key outermost."""
+    cells: list[Params] = [{}]
+    for key, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        cells = [{**cell, key: one} for cell in cells for one in values]
+    return cells
 
 
-def push_program(guest: Guest, context: Context, name: str) -> str:
-    """Copy a guest program into the guest; returns its path there."""
+def push_program(session: Session, context: Context, name: str) -> str:
+    """Copy a guest program onto the machine; returns its path there."""
     remote = f"{GUEST_DIR}/{name}"
-    guest.push(context.programs / name, remote)
+    session.push(context.programs / name, remote)
     return remote
 
 
@@ -117,22 +205,7 @@ def begin_on_its_cpu(accel: str, threads: int) -> list[str]:
     return ["taskset", "-c", "0"] if accel == "icount" and threads == 1 else []
 
 
-def forbid_thp(guest: Guest) -> str:
-    """Switch THP off in the guest and see that it is off; returns the switch's text.
-
-    With THP on there are no PTE tables to measure, so a guest that does not obey is
-    an :class:`InfrastructureError`. A kernel without THP gives ``absent``.
-    """
-    text = guest.run(
-        f"if [ -e {THP_SWITCH} ]; then echo never > {THP_SWITCH}; cat {THP_SWITCH}; "
-        "else echo absent; fi"
-    ).stdout.strip()
-    if text != "absent" and "[never]" not in text:
-        raise InfrastructureError(f"THP cannot be switched off in the guest: {text}")
-    return text
-
-
-def json_line(line: str, program: str) -> dict[str, Any]:
+def json_line(line: str, program: str) -> Line:
     """A guest program's line of JSON; raises :class:`InfrastructureError` when it is none."""
     try:
         value = json.loads(line)

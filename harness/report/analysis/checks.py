@@ -1,4 +1,4 @@
-"""Everything about a loaded run that its reader must know before the numbers."""
+"""Everything about loaded runs that their reader must know before the numbers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import re
 from collections import Counter
 
-from harness.measure import hoststate as host
-from harness.records.old_runs import HostState
-from harness.report.data import planned as plan
+from harness.records.hosts import HostState
+from harness.records.record import Params
+from harness.report.analysis import words
 from harness.report.data.identity import plural
-from harness.report.data.rundata import LoadedRun, RunData
+from harness.report.data.rundata import LoadedRun, RunData, describe
 
 LEAST_BOOTS = 2
 MOST_LINES = 6  # of one kind of warning
@@ -33,19 +33,15 @@ def _boots(run: LoadedRun) -> list[str]:
     """Crashes, failed boots, boots without a record, a run that did not end."""
     found = []
     records = run.last_records()
-    # A boot that somebody interrupted and --resume did again is nobody's trouble.
-    mended = {boot for boot, last in records.items() if last.status == "ok"}
-    died = Counter(
-        (r.variant, r.status) for r in run.boots
-        if r.status != "ok" and not (r.status == "interrupted" and r.boot in mended)
-    )
+    troubled = run.troubled()
+    died = Counter((r.variant, r.status) for r in troubled)
     for (variant, status), count in died.items():
-        where = next(r for r in run.boots if (r.variant, r.status) == (variant, status))
+        where = next(r for r in troubled if (r.variant, r.status) == (variant, status))
         what = where.crash.kind if where.crash else where.error.split("\n")[0]
         found.append(
             f"Run {run.name}: {plural(count, 'boot')} of '{variant}' {status}"
             + (f" ({what})" if what else "") + "."
-        )  # fmt: skip
+        )
     begun_again = Counter(r.variant for r in run.boots for _ in r.false_starts)
     for variant, count in begun_again.items():
         found.append(
@@ -60,12 +56,28 @@ def _boots(run: LoadedRun) -> list[str]:
             f"Run {run.name}: {plural(len(unknown), 'boot')} without a record (the harness was "
             "killed); its finished cells count."
         )
-    absent = set(range(len(plan.order(run.run.plan)))) - set(records) - unknown
+    absent = {boot.index for boot in run.plan.boots} - set(records) - unknown
     if absent:
         found.append(f"Run {run.name}: {plural(len(absent), 'planned boot')} did not take place.")
-    if run.run.status != "complete":
-        found.append(f"Run {run.name} is not complete: its status is '{run.run.status}'.")
-    return found
+    return found + _unended(run)
+
+
+def _unended(run: LoadedRun) -> list[str]:
+    if run.run.status == "complete":
+        return []
+    if run.interrupted:
+        return [
+            f"Run {run.name} was interrupted: it never recorded its end, and the process that "
+            f"conducted it is gone. `harness bench --resume {run.directory}` goes on with it."
+        ]
+    texts = {
+        "running": "is still going on: what follows is what there is so far.",
+        "interrupted": "was interrupted; "
+                       f"`harness bench --resume {run.directory}` goes on with it.",
+        "crashed": "ended with a crash of a guest.",
+        "failed": "failed: it did not measure all that it was to measure.",
+    }
+    return [f"Run {run.name} {texts[run.run.status]}"]
 
 
 def _host(run: LoadedRun) -> list[str]:
@@ -75,7 +87,7 @@ def _host(run: LoadedRun) -> list[str]:
         return []
     if not any(r.host.others_pct is not None for r in timed):
         return _load(run)
-    spoilt = {r.boot: host.troubles(r.host) for r in timed if host.troubles(r.host)}
+    spoilt = {r.boot for r in timed if r.host.troubles()}
     if not spoilt:
         return []
     worst = HostState(
@@ -84,20 +96,17 @@ def _host(run: LoadedRun) -> list[str]:
         mhz=[mhz for r in timed for mhz in r.host.mhz],
     )
     return [
-        f"Run {run.name}: {'; '.join(host.troubles(worst))}, at worst ({len(spoilt)} of "
+        f"Run {run.name}: {'; '.join(worst.troubles())}, at worst ({len(spoilt)} of "
         f"{plural(len(timed), 'boot')} spoilt): wall-clock figures may be useless."
     ]
 
 
 def _load(run: LoadedRun) -> list[str]:
-    """A host that was busy with more than our own guest when a boot began (older records)."""
-    cores = run.run.host.get("cores")
-    smp = run.run.plan.get("smp", 0)
-    if not isinstance(cores, int) or not isinstance(smp, int):
-        return []
-    limit = smp + cores / 2
+    """A host that was busy with more than our own guest when a boot began."""
+    cores = run.run.host.cores
+    limit = run.plan.smp + cores / 2
     busy = [r.host_load[0] for r in run.boots if r.host_load and r.host_load[0] > limit]
-    if not busy:
+    if not busy or not cores or not run.plan.smp:
         return []
     return [
         f"Run {run.name}: the host was busy (load up to {max(busy):.1f} on {plural(cores, 'core')})"
@@ -115,20 +124,29 @@ def _mixed(data: RunData) -> list[str]:
         kinds = sorted(str(kind) or "unknown" for kind in data.samples[column].unique())
         if len(kinds) > 1 and not (column == "accel" and _meant(data, kinds)):
             found.append(f"The samples come from {len(kinds)} {what} ({', '.join(kinds)}): {end}")
-    thp = {
-        str(boot.guest["thp"]) for run in data.runs for boot in run.boots if boot.guest.get("thp")
-    }
-    wrong = sorted(mode for mode in thp if _thp_mode(mode) != "never")
-    if wrong:
-        modes = ", ".join(wrong)
-        found.append(f"THP was not 'never' in every guest ({modes}): it hides the effect.")
-    return found
+    return found + _huge_pages(data)
+
+
+def _huge_pages(data: RunData) -> list[str]:
+    """Guests whose huge pages were switched otherwise than the plan's cells ask for."""
+    wanted = {cell.thp for run in data.runs for cell in run.plan.cells}
+    if len(wanted) != 1 or "as booted" in wanted:
+        return []
+    policy = next(iter(wanted))
+    modes = {boot.state.thp for run in data.runs for boot in run.boots if boot.state.thp}
+    wrong = sorted(mode for mode in modes if _thp_mode(mode) not in (policy, "absent"))
+    if not wrong:
+        return []
+    return [
+        f"Transparent huge pages were not '{policy}' in every guest ({', '.join(wrong)}), as the "
+        "plan asks: they decide how many page tables there are."
+    ]
 
 
 def _meant(data: RunData, accels: list[str]) -> bool:
     """Whether both accels were planned in each run: two clocks, one that counts."""
     return len(accels) == 2 and "icount" in accels and all(
-        len({cell.accel for cell in plan.cells(run.run.plan)}) == 2 for run in data.runs
+        len({cell.accel for cell in run.plan.cells}) == 2 for run in data.runs
     )
 
 
@@ -142,19 +160,21 @@ def _missing_cells(run: LoadedRun, data: RunData) -> list[str]:
     """Planned cells without a single result, per variant."""
     results = data.results
     mine = results[results["run"] == run.name]
-    measured: dict[str, list[tuple[str, str, dict[str, object]]]] = {}
-    columns = mine[["variant", "accel", "workload", "params"]].drop_duplicates()
-    for variant, accel, workload, params in columns.itertuples(index=False):
-        found = measured.setdefault(variant.split("@")[0], [])
-        found.append((accel, workload, json.loads(params)))
+    seen: dict[str, list[tuple[str, str, Params]]] = {}
+    columns = mine[["column", "accel", "workload", "params"]].drop_duplicates()
+    for column, accel, workload, params in columns.itertuples(index=False):
+        variant = data.columns[column].variant
+        seen.setdefault(variant, []).append((accel, workload, json.loads(params)))
     missing: dict[str, list[str]] = {}
-    for variant in plan.variants(run.run.plan):
-        for cell in plan.cells(run.run.plan):
+    for variant in run.plan.variants:
+        for cell in run.plan.cells:
             if not any(
-                cell.counted_as(accel) and cell.covers(workload, params)
-                for accel, workload, params in measured.get(variant, [])
+                workload == cell.workload and (accel == "icount") == (cell.accel == "icount")
+                and all(params.get(key) == value for key, value in cell.params.items())
+                for accel, workload, params in seen.get(variant, [])
             ):
-                text = f"{cell.workload} {plan.describe(cell.params)}"
+                text = cell.label or f"{cell.workload} {describe(cell.params)}"
+                text += f" ({words.short_accel(cell.accel)})" if cell.accel == "icount" else ""
                 missing.setdefault(text, []).append(variant)
     lines = [
         f"Run {run.name}: no result for {cell} of {', '.join(variants)}."
@@ -172,15 +192,21 @@ def _few(data: RunData) -> list[str]:
     if results.empty:
         return ["There is no finished measurement at all."]
     found = []
-    present = [variant for variant in data.variants if (results["variant"] == variant).any()]
+    present = [
+        (index, column) for index, column in enumerate(data.columns)
+        if (results["column"] == index).any()
+    ]
     if len(present) == 1:
-        found.append(f"Only '{present[0]}' was measured: there is nothing to compare it with.")
-    for variant in (name for name in present if name not in data.controls):
-        mine = results[results["variant"] == variant]
+        only = present[0][1].label
+        found.append(f"Only '{only}' was measured: there is nothing to compare it with.")
+    for index, column in present:
+        if column.control:
+            continue
+        mine = results[results["column"] == index]
         boots = mine.groupby("accel", sort=False)[["run", "boot"]]
         few = [str(accel) for accel, of_accel in boots
-               if len(of_accel.drop_duplicates()) < LEAST_BOOTS]  # fmt: skip
+               if len(of_accel.drop_duplicates()) < LEAST_BOOTS]
         if few:
             under = "" if len(few) == len(boots) else f" under {', '.join(few)}"
-            found.append(f"One boot only of '{variant}'{under}: its spread is unknown.")
+            found.append(f"One boot only of '{column.label}'{under}: its spread is unknown.")
     return found

@@ -1,52 +1,36 @@
-"""Which variant is compared with which: what the runs' plans declare, nothing else.
-
-harness.toml declares comparisons, a run's plan records those among its variants. A run
-of the time before that knew one kind: every variant against the first.
-"""
+"""Which column is compared with which: what the runs' plans declare, nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+
+from harness.records.plans import Plan
+from harness.report.data.identity import Column
 
 
-def declared(plans: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
-    """Variant to its baseline, of all plans together; None when no plan says a word.
-
-    What is not understood is skipped. Where plans differ the first one holds.
-    """
-    found: dict[str, str] | None = None
+def declared(plans: Iterable[Plan]) -> dict[str, str]:
+    """Variant to its baseline, of all plans together; where plans differ the first one holds."""
+    found: dict[str, str] = {}
     for plan in plans:
-        pairs = plan.get("comparisons")
-        if not isinstance(pairs, list):
-            continue
-        found = found if found is not None else {}
-        for pair in pairs:
-            if isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, str) for n in pair):
-                found.setdefault(pair[1], pair[0])
+        for pair in plan.comparisons:
+            found.setdefault(pair.variant, pair.baseline)
     return found
 
 
-def baselines(
-    plans: Iterable[Mapping[str, Any]], columns: Sequence[str], measured: Iterable[str],
-    controls: Iterable[str] = (),
-) -> dict[str, str]:
-    """Column to the column it is compared with, for those that were measured.
+def baselines(plans: Iterable[Plan], measured: Sequence[Column]) -> dict[Column, Column]:
+    """Column to the column that it is compared with, of those that were measured.
 
-    ``columns`` are all of the report, the reference side first; a column is a variant, or
-    ``variant@run`` where runs have different builds of it. ``controls`` (the first variant
-    once more) are compared with the first whatever is declared.
+    A control is compared with its own build, whatever is declared. A side that has a column for
+    each run is compared with the one of its own run, or else with the one that all runs share.
     """
-    there, pairs = list(measured), declared(plans)
-    first = columns[0] if columns else ""
-    found: dict[str, str] = {}
-    for column in there:
-        variant, at, run = column.partition("@")
-        if pairs is None or column in controls:
-            wanted = [first]
-        else:
-            wanted = [f"{pairs[variant]}{at}{run}", pairs[variant]] if variant in pairs else []
-        baseline = next((name for name in wanted if name in there and name != column), None)
+    pairs = declared(plans)
+    found: dict[Column, Column] = {}
+    for column in measured:
+        name = column.variant if column.control else pairs.get(column.variant)
+        if name is None:
+            continue
+        wanted = [Column(name, run=column.run), Column(name)]
+        baseline = next((one for one in wanted if one in measured and one != column), None)
         if baseline is not None:
             found[column] = baseline
     return found

@@ -1,23 +1,9 @@
 """Statistics of one cell: two short lists of numbers, one number per boot.
 
-Methods and their references:
-
-* One value per boot and cell, the median of the repeats: repeats inside one boot
-  share its memory layout and so its bias (Kalibera and Jones, "Rigorous
-  benchmarking in reasonable time", ISMM 2013). No outlier is dropped.
-* Effect: ratio of the medians, after over before.
-* Interval: percentile bootstrap, boots of each side resampled separately (Efron and
-  Tibshirani, "An introduction to the bootstrap", 1993, chapters 8 and 13). The seed
-  is fixed, so that a report made twice from the same run is the same.
-* Test: exact two-sided Mann-Whitney (Mann and Whitney, Ann. Math. Stat. 18, 1947); with
-  ties the exact permutation distribution of the rank sum with mid-ranks (Lehmann,
-  "Nonparametrics", 1975, chapter 1.4).
-* Many cells: Holm's step-down correction (Holm, Scand. J. Stat. 6, 1979).
-* Boots needed: normal approximation of the Mann-Whitney test, whose efficiency against
-  the t test is 3/pi (Lehmann 1975, appendix), with 80 % power.
-* Steps in a sequence of runs: binary segmentation with a permutation test, as in E-divisive
-  (Matteson and James, J. Am. Stat. Assoc. 109, 2014; for benchmarks Daly et al., ICPE 2020),
-  here on ranks.
+Which method is used where, and whose it is, stands in :mod:`harness.report.analysis.method`. What
+is said there of the test when values are equal: the exact permutation distribution of the rank sum
+with mid-ranks (Lehmann, "Nonparametrics", 1975, chapter 1.4); of the boots needed: the normal
+approximation of the test, whose efficiency against the t test is 3/pi (the same, appendix).
 """
 
 from __future__ import annotations
@@ -33,7 +19,7 @@ from scipy import stats
 LEVEL = 0.95
 ALPHA = 0.05
 RESAMPLES = 10_000
-SEED = 20210819  # the letter's date
+SEED = 20210819  # any will do, as long as a report made twice is the same
 PERMUTATIONS = 9_999
 LEAST_SEGMENT = 2  # runs on either side of a step
 HOPELESS = 400  # more boots than that: nobody will run them

@@ -1,31 +1,19 @@
-"""A metric across runs over time, with the steps in it.
-
-Each run has its own day, host load and maybe kernel, so that here the run is the unit, not
-the boot. A step between two runs is claimed
-
-* in a count (icount) or an exact metric (VmPTE) when the two runs, compared as two variants
-  of one run would be, differ (:mod:`harness.report.analysis.verdict`);
-* in a wall-clock metric when a permutation test over the runs' medians finds a change point
-  (:func:`harness.report.analysis.stats.change_points`): eight runs are the fewest that can.
-"""
+"""A metric across runs over time, with the steps in it (how they are found: see the method)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.core.errors import UserError
-from harness.report.analysis import determinism, metrics, stats, verdict
-from harness.report.analysis import rows as tables
-from harness.report.analysis.rows import Row
-from harness.report.data import planned as plan
-from harness.report.data.load import load
-from harness.report.data.rundata import RunData
-from harness.report.pages import words
+from harness.report.analysis import determinism, stats, verdict, words
+from harness.report.analysis.analyse import Analysis, analyse
+from harness.report.analysis.rows import History, Row
+from harness.report.data.identity import Column
+from harness.report.data.rundata import canonical
 
 
 @dataclass(frozen=True)
@@ -35,8 +23,8 @@ class Point:
     run: str
     started: str
     release: str
-    values: dict[Any, float]
-    """History to the boot's value."""
+    values: dict[History, float]
+    """History to the boot's value; across runs a history is its seed alone."""
     residual_pct: float
     """By how much a count differed in a boot done again; 0 when that is not known."""
 
@@ -44,6 +32,11 @@ class Point:
     def median(self) -> float:
         """Over boots."""
         return float(np.median(list(self.values.values())))
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The least and the greatest boot."""
+        return min(self.values.values()), max(self.values.values())
 
 
 @dataclass
@@ -60,26 +53,8 @@ class Trend:
     @property
     def title(self) -> str:
         """Metric, cell and where."""
-        clock = words.accel_label(self.row.accel, self.row.machine)
-        return f"{self.row.metric} ({self.row.unit}), {self.row.cell}, {clock}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "workload": self.row.workload, "params": self.row.params, "metric": self.row.metric,
-            "unit": self.row.unit, "accel": self.row.accel, "base": self.row.base,
-            "machine": self.row.machine, "variant": self.variant,
-            "points": [
-                {
-                    "run": point.run, "started": point.started, "release": point.release,
-                    "median": tables.plain(point.median), "min": tables.plain(min(values)),
-                    "max": tables.plain(max(values)), "n": len(values),
-                    "step": self.steps.get(place),
-                }
-                for place, point in enumerate(self.points)
-                for values in [list(point.values.values())]
-            ],
-        }  # fmt: skip
+        clock = words.accel_label(self.row.accel, self.row.place.machine)
+        return f"{words.with_unit(self.row.metric)}, {self.row.cell}, {clock}"
 
 
 def trends(
@@ -87,16 +62,19 @@ def trends(
 ) -> tuple[list[Trend], list[str]]:
     """Every cell's trend, in the order of the runs' starts, and what must be said first.
 
-    ``wanted`` names metrics; none means page-table memory and costs. Raises
-    :class:`UserError` when no run can be read or none holds such a metric.
+    ``wanted`` names metrics; none means memory and costs. Raises :class:`UserError` when no run
+    can be read or none holds such a metric.
     """
     loaded, warnings = _load_each(directories)
-    found: dict[tuple[str, ...], Trend] = {}
-    for data in sorted(loaded, key=lambda one: (one.runs[0].run.started, one.runs[0].name)):
-        residuals = _residuals(data)
-        for row in tables.build(data):
-            if _is_wanted(row.metric, wanted):
-                _add(found, data, row, residuals)
+    found: dict[tuple[Hashable, ...], Trend] = {}
+    for one in sorted(loaded, key=_start):
+        residuals = {
+            (r.workload, canonical(r.params), r.metric.name): r.pct for r in one.residuals
+        }
+        for row in one.rows:
+            chosen = row.metric.name in wanted if wanted else row.metric.kind != "other"
+            if chosen:
+                _add(found, one, row, residuals)
     if not found:
         raise UserError("no run holds such a metric", hint="see `metric` in table.csv of a run")
     ordered = list(found.values())
@@ -105,65 +83,65 @@ def trends(
     return ordered, warnings
 
 
-def _is_wanted(metric: str, wanted: Collection[str]) -> bool:
-    if wanted:
-        return metric in wanted
-    return metrics.is_cost(metric) or metrics.is_page_tables(metric)
+def _start(one: Analysis) -> tuple[str, str]:
+    return one.data.runs[0].run.started, one.data.runs[0].name
 
 
-def _load_each(directories: Sequence[Path]) -> tuple[list[RunData], list[str]]:
+def _load_each(directories: Sequence[Path]) -> tuple[list[Analysis], list[str]]:
+    """The runs that can be read and hold results; what is said of the others."""
     loaded, warnings = [], []
     for directory in dict.fromkeys(path.resolve() for path in directories):
         try:
-            data = load([directory])
+            one = analyse([directory])
         except UserError as error:
             warnings.append(f"{directory.name} is left out: {error.message}")
             continue
-        if data.results.empty:
-            warnings.append(f"{directory.name} is left out: it holds no finished measurement.")
+        run = one.data.runs[0]
+        if not one.rows:
+            warnings.append(f"{run.name} is left out: it holds no finished measurement.")
             continue
-        status = data.runs[0].run.status
-        if status != "complete":
-            warnings.append(f"{data.runs[0].name}: its status is '{status}'.")
-        loaded.append(data)
+        if run.interrupted:
+            warnings.append(f"{run.name} was interrupted.")
+        elif run.run.status != "complete":
+            warnings.append(f"{run.name}: its status is '{run.run.status}'.")
+        loaded.append(one)
     if not loaded:
         raise UserError("no run to draw a trend of", hint="make some with `harness bench`")
     return loaded, warnings
 
 
-def _residuals(data: RunData) -> dict[tuple[str, ...], float]:
-    return {
-        (r.workload, plan.canonical(r.params), r.metric): r.pct
-        for r in determinism.residuals(data)
-    }
-
-
 def _add(
-    found: dict[tuple[str, ...], Trend], data: RunData, row: Row,
-    residuals: dict[tuple[str, ...], float],
+    found: dict[tuple[Hashable, ...], Trend], one: Analysis, row: Row,
+    residuals: dict[tuple[str, str, str], float],
 ) -> None:
-    run = data.runs[0]
-    params = plan.canonical(row.params)
-    for name, values in row.values.items():
-        if name in data.controls:
+    run, params = one.data.runs[0], canonical(row.params)
+    for side, values in row.values.items():
+        if side.control:
             continue
-        key = (row.workload, params, row.metric, row.accel, row.base, row.machine, name)
-        trend = found.setdefault(key, Trend(row, name))
+        key = (row.workload, params, row.metric.name, row.place, side.variant)
+        trend = found.setdefault(key, Trend(row, side.variant))
         trend.row = row
-        release = str(run.run.variants.get(name, {}).get("release", "?"))
-        # A history is named by run and seed; across runs it is the seed alone.
-        histories = {(run.name, *rest) if rest[0] == "boot" else tuple(rest): value
-                     for (_, *rest), value in values.items()}  # fmt: skip
-        residual = residuals.get((row.workload, params, row.metric), 0.0)
-        trend.points.append(Point(run.name, run.run.started, release, histories, residual))
+        # A history without a seed is of its own run; one with a seed is the same in every run.
+        histories = {
+            history if history.seed is None else history._replace(run=""): value
+            for history, value in values.items()
+        }
+        residual = residuals.get((row.workload, params, row.metric.name), 0.0)
+        trend.points.append(
+            Point(run.name, run.run.started, _release(one, side), histories, residual)
+        )
+
+
+def _release(one: Analysis, side: Column) -> str:
+    kernel = one.data.runs[0].run.kernels.get(side.variant)
+    return kernel.release if kernel else "?"
 
 
 def _steps(trend: Trend) -> dict[int, str]:
     points = trend.points
-    exact = metrics.is_exact(trend.row.workload, trend.row.metric)
-    if trend.row.accel == "icount" or exact:
+    if trend.row.accel == "icount" or trend.row.metric.exact:
         return {
-            place: words.percent(step.delta_pct)
+            place: words.change(step)
             for place in range(1, len(points))
             if (step := _between(trend, points[place - 1], points[place])) is not None
         }
@@ -178,42 +156,44 @@ def _steps(trend: Trend) -> dict[int, str]:
 
 def _between(trend: Trend, before: Point, after: Point) -> verdict.Comparison | None:
     """The comparison of two runs when it is a difference."""
-    threads = trend.row.params.get("threads", 1)
-    several = isinstance(threads, int) and threads > 1
-    floor = determinism.LIMIT_MORE_PCT if several else determinism.LIMIT_ONE_PCT
+    floor = determinism.limit_pct(trend.row.params)
     residual = max(floor, before.residual_pct, after.residual_pct)
     one = verdict.compare(
-        trend.row.metric, trend.row.accel, before.values, after.values, residual,
-        workload=trend.row.workload,
+        trend.row.metric, trend.row.accel, before.values, after.values, residual
     )
-    return one if one.verdict in ("lower", "higher") else None
+    return one if one.word in ("lower", "higher") else None
 
 
-def text(found: Sequence[Trend], warnings: Sequence[str]) -> str:
-    """The trends as tables for a terminal; ends without a newline."""
-    lines = [f"! {warning}" for warning in warnings]
-    for trend in found:
-        lines += ["", f"{trend.title}, {trend.variant}"]
-        grid = [["run", "started", "kernel", "median", "range", "boots", "step"]]
-        grid += table_rows(trend)
-        widths = [max(len(line[place]) for line in grid) for place in range(len(grid[0]))]
-        for line in grid:
-            cells = [
-                word.rjust(width) if 3 <= place <= 5 else word.ljust(width)
-                for place, (word, width) in enumerate(zip(line, widths, strict=True))
-            ]
-            lines.append("  " + "  ".join(cells).rstrip())
-    return "\n".join(lines).lstrip("\n")
+COLUMNS = ["run", "started", "kernel", "median", "range", "boots", "step"]
 
 
 def table_rows(trend: Trend) -> list[list[str]]:
-    """A line a run."""
+    """A line a run, in the order of :data:`COLUMNS`."""
     found = []
     for place, point in enumerate(trend.points):
-        values = list(point.values.values())
-        span = f"{words.number(min(values))} to {words.number(max(values))}"
-        span = span if min(values) != max(values) else "-"
+        low, high = point.span
+        span = f"{words.number(low)} to {words.number(high)}" if low != high else "-"
         step = f"step {trend.steps[place]}" if place in trend.steps else ""
         found.append([point.run, point.started[:16], point.release, words.number(point.median),
-                      span, str(len(values)), step])  # fmt: skip
+                      span, str(len(point.values)), step])
     return found
+
+
+OVERVIEW = ["cell", "metric", "variant", "runs", "first", "last", "steps"]
+
+
+def overview(found: Sequence[Trend]) -> list[list[str]]:
+    """A line a trend of several runs, those with steps first, in the order of :data:`OVERVIEW`."""
+    several = [trend for trend in found if len(trend.points) > 1]
+    return [
+        [f"{trend.row.cell}, {words.short_accel(trend.row.accel)}",
+         words.with_unit(trend.row.metric), trend.variant, str(len(trend.points)),
+         words.number(trend.points[0].median), words.number(trend.points[-1].median),
+         steps_text(trend) or "none"]
+        for trend in sorted(several, key=lambda trend: not trend.steps)
+    ]
+
+
+def steps_text(trend: Trend) -> str:
+    """``+2.10 % at RUN``, comma-separated; empty without a step."""
+    return ", ".join(f"{size} at {trend.points[place].run}" for place, size in trend.steps.items())

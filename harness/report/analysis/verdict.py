@@ -1,59 +1,61 @@
 """From statistics to one of four phrases: what the data can carry and no more.
 
-``lower``, ``higher``, ``same within X %`` or ``cannot tell (needs about N more boots)``.
-
-* Wall-clock metrics: a difference is claimed when the exact test, after Holm's
-  correction, is below 5 % and the interval leaves out 1. ``same within X %`` is said
-  when there are boots enough for the test to have decided, it did not, and the whole
-  interval lies within X <= 5 %. Everything else is ``cannot tell``.
-* Exact metrics (VmPTE, VmSize, and any quantity that was the same in every boot of each
-  side; a time or a rate never is, nor the memory of an allocator with threads of its own): a
-  difference is claimed when the ranges lie further apart than two page tables.
-* Counted metrics (anything under icount): exact too, but the count depends on what the
-  guest did earlier by up to 2.5 % (docs: state of the page allocator). So a
-  difference counts when it exceeds that, or when it has the same sign and outgrows its own spread
-  over at least three histories, paired by the seed of the boot's preamble. In no case does it
-  count below what two boots differed by that ought to have been the same.
+``lower``, ``higher``, ``same within X`` or ``cannot tell (needs about N more boots)``. By which
+rules is said in :mod:`harness.report.analysis.method`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from harness.report.analysis import metrics, stats
+from harness.records.workloads import Metric
+from harness.report.analysis import stats
+from harness.report.data.identity import Column
 
 SAME_MARGIN_PCT = 5.0  # "same within X %" is said for no larger X
-TARGET_PCT = 1.0  # the effect that boots_to_decide aims at: the letter's claim
+TARGET_PCT = 1.0  # the effect that boots_to_decide aims at
 HISTORY_PCT = 2.5  # icount: how far another history moved the count (facts, kernel 6.1 and 7.3)
 LEAST_HISTORIES = 3
-LEAST_FOR_CONSTANT = 2
 LEAST_COUNTED = 2  # boots of each side: one count says nothing of what another history does to it
 LEAST_FOR_BOOTSTRAP = 5  # below, no resampling of a median has anything like 95 % coverage
 
+Method = Literal["exact", "slack", "counted", "paired", "test"]
+IntervalKind = Literal["", "bootstrap", "range", "pairs"]
+Word = Literal["lower", "higher", "same", "cannot tell", ""]
+NOBODY = Column("")
+H = TypeVar("H", bound=Hashable)  # what names a history
 
-@dataclass
+
+@dataclass(frozen=True)
 class Comparison:
-    """One variant against its baseline in one cell. Percentages are of the latter's median."""
+    """One side against its baseline in one cell. Percentages are of the latter's median."""
 
-    method: str
-    """``exact``, ``counted``, ``paired`` or ``test``."""
+    method: Method
     ratio: float | None
+    difference: float | None = None
+    """Of the medians, in the metric's unit; of pairs the median of their differences."""
     interval: tuple[float, float] | None = None
-    interval_kind: str = ""
+    interval_kind: IntervalKind = ""
     """``bootstrap`` (95 %), ``range`` (smallest to largest ratio of two boots) or ``pairs``
     (smallest to largest ratio of two boots with one history)."""
     p: float | None = None
     p_holm: float | None = None
     verdict: str = ""
     control: bool = False
-    variant: str = ""
-    baseline: str = ""
+    variant: Column = NOBODY
+    baseline: Column = NOBODY
     before: Sequence[float] = field(default=(), repr=False)
     after: Sequence[float] = field(default=(), repr=False)
+
+    @property
+    def word(self) -> Word:
+        """The verdict without its bound: what a machine or a colour goes by."""
+        words: tuple[Word, ...] = ("lower", "higher", "same", "cannot tell")
+        return next((word for word in words if self.verdict.startswith(word)), "")
 
     @property
     def delta_pct(self) -> float | None:
@@ -67,72 +69,57 @@ class Comparison:
             return None
         return 100 * (self.interval[0] - 1), 100 * (self.interval[1] - 1)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "delta_pct": rounded(self.delta_pct),
-            "interval_pct": [rounded(end) for end in self.interval_pct or ()] or None,
-            "interval_kind": self.interval_kind or None,
-            "p": rounded(self.p, 6),
-            "p_holm": rounded(self.p_holm, 6),
-            "method": self.method,
-            "verdict": self.verdict,
-            "control": self.control,
-            "baseline": self.baseline,
-        }
-
-
-def rounded(value: float | None, digits: int = 4) -> float | None:
-    """A number cut to what is worth printing."""
-    return None if value is None else round(value, digits)
-
 
 def compare(
-    metric: str, accel: str, before: Mapping[Any, float], after: Mapping[Any, float],
-    residual_pct: float = 0.0, *, workload: str = "",
+    metric: Metric, accel: str, before: Mapping[H, float], after: Mapping[H, float],
+    residual_pct: float = 0.0,
 ) -> Comparison:
     """Compare two sides, each a mapping from history to the boot's value.
 
-    A history is the seed of the boot's preamble, or (run, boot) when it had none
-    (then no two boots are paired). ``residual_pct``: by how much a count differed when
-    the same boot was done twice; no smaller difference is one. Wall-clock comparisons get
-    their verdict from :func:`decide`, once all cells are known.
+    A history is the seed of the boot's preamble, or (run, boot) when it had none (then no two
+    boots are paired). ``residual_pct``: by how much a count differed when the same boot was done
+    twice; no smaller difference is one. What is tested gets its verdict from :func:`decide`, once
+    all cells are known.
     """
     first, second = list(before.values()), list(after.values())
     result = Comparison(
-        "test", stats.ratio_of_medians(first, second), before=first, after=second
+        "test", stats.ratio_of_medians(first, second), _difference(first, second),
+        before=first, after=second,
     )
-    if metrics.is_exact(workload, metric) or _constant(workload, metric, first, second):
-        result.method = "exact"
-        result.verdict = _exact(first, second, metrics.slack(metric))
-    elif accel == "icount":
+    if metric.exact:
+        return replace(result, method="exact", verdict=_exact(first, second, metric))
+    if metric.slack and first and second and _reach(first, second) <= metric.slack:
+        text = f"same within {_reach(first, second):g} {metric.unit}"
+        return replace(result, method="slack", verdict=text)
+    if accel == "icount":
         common = [seed for seed in before if seed in after]
         if len(common) >= LEAST_HISTORIES and all(before[seed] for seed in common):
-            _paired(result, [after[seed] / before[seed] for seed in common], residual_pct)
-        else:
-            result.method = "counted"
-            result.verdict = _counted(first, second, len(common), residual_pct)
-            _range(result)
+            return _paired(result, [(before[s], after[s]) for s in common], residual_pct)
+        verdict = _counted(first, second, len(common), residual_pct)
+        return _ranged(replace(result, method="counted", verdict=verdict))
+    if min(len(first), len(second)) >= LEAST_FOR_BOOTSTRAP:
+        ends = stats.bootstrap_ratio(first, second)
+        result = replace(result, interval=ends, interval_kind="bootstrap" if ends else "")
     else:
-        if min(len(first), len(second)) >= LEAST_FOR_BOOTSTRAP:
-            result.interval = stats.bootstrap_ratio(first, second)
-            result.interval_kind = "bootstrap" if result.interval else ""
-        else:
-            _range(result)
-        result.p = stats.mann_whitney(first, second)
-    return result
+        result = _ranged(result)
+    return replace(result, p=stats.mann_whitney(first, second))
 
 
-def decide(family: Sequence[Comparison]) -> None:
-    """Give every tested comparison of a family its corrected p-value and verdict.
+def decide(family: Sequence[Comparison]) -> list[Comparison]:
+    """The same comparisons, each that was tested with its corrected p-value and verdict.
 
     A family is one metric over all its cells (one accel, base and machine).
     """
     tested = [c for c in family if c.method == "test" and c.p is not None]
-    corrected = stats.holm([c.p for c in tested if c.p is not None])
-    for comparison, p in zip(tested, corrected, strict=True):
-        comparison.p_holm = p
-        comparison.verdict = _tested(comparison, p, len(tested))
+    corrected = iter(stats.holm([c.p for c in tested if c.p is not None]))
+    found = []
+    for one in family:
+        if one.method == "test" and one.p is not None:
+            p = next(corrected)
+            found.append(replace(one, p_holm=p, verdict=_tested(one, p, len(tested))))
+        else:
+            found.append(one)
+    return found
 
 
 def cannot_tell(more: int) -> str:
@@ -152,12 +139,24 @@ def same_within(percent: float) -> str:
     return f"same within {bound:.{max(0, digits)}f} %"
 
 
-def _range(result: Comparison) -> None:
+def _difference(before: Sequence[float], after: Sequence[float]) -> float | None:
+    if not before or not after:
+        return None
+    return float(np.median(after) - np.median(before))
+
+
+def _reach(before: Sequence[float], after: Sequence[float]) -> float:
+    """From the least to the greatest of all values."""
+    return max(*before, *after) - min(*before, *after)
+
+
+def _ranged(result: Comparison) -> Comparison:
     """With too few boots for a bootstrap: from the smallest to the largest ratio of two boots."""
-    if min(len(result.before), len(result.after)) >= 2 and min(result.before) > 0:
-        low = min(result.after) / max(result.before)
-        high = max(result.after) / min(result.before)
-        result.interval, result.interval_kind = (low, high), "range"
+    if min(len(result.before), len(result.after)) < 2 or min(result.before) <= 0:
+        return result
+    low = min(result.after) / max(result.before)
+    high = max(result.after) / min(result.before)
+    return replace(result, interval=(low, high), interval_kind="range")
 
 
 def _direction(ratio: float) -> str:
@@ -178,32 +177,20 @@ def _tested(comparison: Comparison, p: float, cells: int) -> str:
     return cannot_tell(stats.boots_to_decide(before, after, effect, cells))
 
 
-def _exact(before: Sequence[float], after: Sequence[float], slack: tuple[float, str]) -> str:
-    """``slack``: how far apart two values of one kernel may be, and the unit of that."""
-    least, unit = slack
-    if max(after) + least < min(before):
+def _exact(before: Sequence[float], after: Sequence[float], metric: Metric) -> str:
+    if max(after) + metric.slack < min(before):
         return "lower"
-    if min(after) - least > max(before):
+    if min(after) - metric.slack > max(before):
         return "higher"
-    low, high = min(*before, *after), max(*before, *after)
-    if low == high:
+    reach = _reach(before, after)
+    if reach == 0:
         return same_within(0)
-    bound = 100 * (high - low) / float(np.median(before)) if np.median(before) else np.inf
+    bound = 100 * reach / float(np.median(before)) if np.median(before) else np.inf
     if bound <= SAME_MARGIN_PCT:
         return same_within(bound)
-    if high - low <= least:
-        return f"same within {high - low:g} {unit}"
+    if reach <= metric.slack:
+        return f"same within {reach:g} {metric.unit}"
     return cannot_tell(LEAST_HISTORIES)
-
-
-def _constant(
-    workload: str, metric: str, before: Sequence[float], after: Sequence[float]
-) -> bool:
-    """Whether a quantity had one value in every boot of each side, two boots at least."""
-    if metrics.is_cost(metric) or workload in metrics.INEXACT:
-        return False
-    enough = min(len(before), len(after)) >= LEAST_FOR_CONSTANT
-    return enough and len(set(before)) == len(set(after)) == 1
 
 
 def _counted(
@@ -216,25 +203,30 @@ def _counted(
     noise = max(HISTORY_PCT, residual_pct)
     if disjoint and 100 * abs(ratio - 1) > noise:
         return _direction(ratio)
-    low, high = min(*before, *after), max(*before, *after)
-    bound = max(100 * (high - low) / float(np.median(before)), noise)
+    bound = max(100 * _reach(before, after) / float(np.median(before)), noise)
     if not disjoint and bound <= SAME_MARGIN_PCT:
         return same_within(bound)
     return cannot_tell(LEAST_HISTORIES - histories)
 
 
-def _paired(result: Comparison, ratios: Sequence[float], residual_pct: float) -> None:
-    """Fill in the comparison of at least three pairs of boots with the same history."""
-    result.method = "paired"
-    result.ratio = float(np.median(ratios))
-    result.interval, result.interval_kind = (min(ratios), max(ratios)), "pairs"
-    changes = [100 * (ratio - 1) for ratio in ratios]
-    median, spread = 100 * (result.ratio - 1), max(changes) - min(changes)
+def _paired(
+    result: Comparison, pairs: Sequence[tuple[float, float]], residual_pct: float
+) -> Comparison:
+    """The comparison of at least three pairs of boots with the same history."""
+    ratios = [after / before for before, after in pairs]
+    ratio = float(np.median(ratios))
+    changes = [100 * (one - 1) for one in ratios]
+    median, spread = 100 * (ratio - 1), max(changes) - min(changes)
     bound = max(residual_pct, *(abs(change) for change in changes))
     one_sign = min(changes) > residual_pct or max(changes) < -residual_pct
     if one_sign and abs(median) > spread:
-        result.verdict = _direction(result.ratio)
+        verdict = _direction(ratio)
     elif bound <= SAME_MARGIN_PCT and -max(changes) <= residual_pct >= min(changes):
-        result.verdict = same_within(bound)
+        verdict = same_within(bound)
     else:
-        result.verdict = cannot_tell(len(ratios))
+        verdict = cannot_tell(len(ratios))
+    difference = float(np.median([after - before for before, after in pairs]))
+    return replace(
+        result, method="paired", ratio=ratio, difference=difference,
+        interval=(min(ratios), max(ratios)), interval_kind="pairs", verdict=verdict,
+    )

@@ -1,45 +1,63 @@
-"""Which run a report is made from when none is named."""
+"""Which runs a report is made from when none is named."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from harness.core.errors import UserError
-from harness.records.old_runs import RUN_FILE
+from harness.records.plans import Plan
+from harness.records.store import RUN_FILE, is_run, load_run
+
+COMMITTED = "reference"
+"""Below the results directory: runs that came with the checkout, not made here."""
 
 
-def newest_run(results_dir: Path) -> Path:
-    """The run directory below ``results_dir`` whose run.json was written last.
+def newest_run(results: Path) -> Path:
+    """The measurement below ``results`` that was begun last, at whatever depth it lies.
 
-    ``results/reference`` (the committed run) counts only when there is no other.
-
-    Raises :class:`UserError` when there is none.
+    One of ``results/reference`` counts only when there is no other. Runs of suites and runs of
+    another schema are passed over. Raises :class:`UserError` when nothing is left.
     """
-    try:
-        runs = [path.parent for path in results_dir.glob(f"*/{RUN_FILE}")]
-    except OSError as error:
-        raise UserError(f"cannot read {results_dir}: {error.strerror}") from error
-    if not runs:
-        raise UserError(
-            f"no run in {results_dir}", hint="make one with `harness bench`, or name a directory"
-        )
-    return max(runs, key=_age_key)
-
-
-def all_runs(results_dir: Path) -> list[Path]:
-    """Every run directory below ``results_dir``, the committed ones too.
-
-    Raises :class:`UserError` when there is none.
-    """
-    found = [path.parent for path in results_dir.glob(f"**/{RUN_FILE}")]
+    found = [(_is_own(path, results), started, path) for started, path in _measurements(results)]
     if not found:
-        raise UserError(f"no run in {results_dir}", hint="make some with `harness bench`")
-    return sorted(found)
+        raise UserError(
+            f"no run in {results}", hint="make one with `harness bench`, or name a directory"
+        )
+    return max(found)[2]
 
 
-def _age_key(run: Path) -> tuple[bool, float, str]:
+def all_runs(results: Path) -> list[Path]:
+    """Every measurement below ``results``, the committed ones too, in the order of their starts.
+
+    Raises :class:`UserError` when there is none.
+    """
+    found = sorted(_measurements(results))
+    if not found:
+        raise UserError(f"no run in {results}", hint="make some with `harness bench`")
+    return [path for _, path in found]
+
+
+def is_suite_run(directory: Path) -> bool:
+    """Whether a directory holds a run of a suite; raises :class:`UserError` for a damaged run."""
+    return is_run(directory) and not isinstance(load_run(directory).plan, Plan)
+
+
+def _measurements(results: Path) -> list[tuple[str, Path]]:
+    """(start, directory) of every measurement that can be read."""
     try:
-        written = (run / RUN_FILE).stat().st_mtime
-    except OSError:
-        written = 0.0
-    return (run.name != "reference", written, run.name)
+        directories = [path.parent for path in results.glob(f"**/{RUN_FILE}")]
+    except OSError as error:
+        raise UserError(f"cannot read {results}: {error.strerror}") from error
+    found = []
+    for directory in directories:
+        try:
+            run = load_run(directory)
+        except UserError:
+            continue
+        if isinstance(run.plan, Plan):
+            found.append((run.started, directory))
+    return found
+
+
+def _is_own(path: Path, results: Path) -> bool:
+    return path.relative_to(results).parts[:1] != (COMMITTED,)

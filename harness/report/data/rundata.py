@@ -2,62 +2,122 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from harness.records.old_runs import BootRecord, Run
+from harness.records.boots import BootRecord
+from harness.records.plans import Cell, Plan, SuitePlan
+from harness.records.record import Params
+from harness.records.runs import Run
+from harness.records.verdicts import Verdict
+from harness.records.workloads import Metric
+from harness.report.data.identity import Column, Identity
 
+RAW = [
+    "variant", "control", "boot", "workload", "params", "repeat", "metric", "value", "unit",
+    "accel", "t",
+]
 COLUMNS = [
-    "run", "variant", "boot", "workload", "params", "repeat", "metric", "value", "unit",
-    "accel", "t", "base", "machine", "seed", "repeats", "used",
-]  # fmt: skip
+    "run", "column", "boot", "workload", "params", "repeat", "metric", "value", "unit",
+    "accel", "t", "base", "machine", "seed", "again", "used",
+]
 
 
-RAW = ["variant", "boot", "workload", "params", "repeat", "metric", "value", "unit", "accel", "t"]
+def canonical(params: Mapping[str, object]) -> str:
+    """Parameters as JSON with sorted keys: the identity of a cell in a frame."""
+    return json.dumps(dict(params), sort_keys=True)
 
 
-@dataclass
+def describe(params: Mapping[str, object] | str) -> str:
+    """Parameters for a human: ``threads=8 seconds=5``."""
+    values = json.loads(params) if isinstance(params, str) else params
+    return " ".join(f"{key}={value}" for key, value in values.items())
+
+
+@dataclass(frozen=True)
 class LoadedRun:
-    """One run directory: its record, its boots, and how much of it was damaged."""
+    """One measurement: its record, its plan, its boots, and its samples as recorded."""
 
     directory: Path
     name: str
     run: Run
+    plan: Plan
     boots: list[BootRecord]
     raw: pd.DataFrame
     """The samples as recorded, columns :data:`RAW`."""
-    damaged_samples: int = 0
-    damaged_boots: int = 0
+    interrupted: bool = False
+    """Its record says that it runs, and the process that wrote it is gone."""
 
     def last_records(self) -> dict[int, BootRecord]:
         """The last record of each boot: an earlier one is an attempt that was repeated."""
         return {record.boot: record for record in self.boots}
 
+    def troubled(self) -> list[BootRecord]:
+        """Attempts that did not end well, without interruptions that were made good."""
+        mended = {boot for boot, last in self.last_records().items() if last.status == "ok"}
+        return [
+            record for record in self.boots
+            if record.status != "ok"
+            and not (record.status == "interrupted" and record.boot in mended)
+        ]
 
-@dataclass
+    def cell(self, workload: str, params: Params, accel: str) -> Cell | None:
+        """The planned cell that measured parameters belong to (they may hold more)."""
+        fit = [
+            cell for cell in self.plan.cells
+            if cell.workload == workload
+            and all(key in params and params[key] == value for key, value in cell.params.items())
+        ]
+        counts = accel == "icount"
+        return next((cell for cell in fit if (cell.accel == "icount") == counts), None) or next(
+            iter(fit), None
+        )
+
+    def metric(self, workload: str, name: str, unit: str) -> Metric:
+        """What the run declares of a metric; of one that it does not, its name and unit alone."""
+        record = self.run.workloads.get(workload)
+        found = record.metric(name) if record is not None else None
+        return found or Metric(name=name, unit=unit)
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """One run of a suite of tests."""
+
+    directory: Path
+    name: str
+    run: Run
+    plan: SuitePlan
+    verdicts: list[Verdict]
+
+
+@dataclass(frozen=True)
 class RunData:
     """Everything a report is made from.
 
-    ``samples`` has one row per sample and the columns :data:`COLUMNS`; ``params``
-    is canonical JSON, ``t`` NaN for a result, ``base`` and ``machine`` say what
-    may be compared, ``used`` is False for what must not count (an unfinished cell
-    of a boot that died, a repetition made void by a later attempt). ``repeats`` is the
-    boot that a boot did again to see whether it comes out the same, else NA: such a
-    boot tells of determinism and is no sample of its variant.
-    ``variants`` is in the plan's order; ``controls`` are variants with the same
-    build as the first one (A/A). ``accels`` maps an accel to why it was chosen.
+    ``samples`` has one row per sample and the columns :data:`COLUMNS`: ``column`` is an index
+    into :attr:`columns`, ``params`` canonical JSON, ``t`` NaN for a result, ``base`` and
+    ``machine`` say what may be compared, ``used`` is False for what must not count (an unfinished
+    cell of a boot that died, a repetition made void by a later attempt). ``again`` is the boot
+    that a boot did again to see whether it comes out the same, else NA: such a boot tells of
+    determinism and is no sample of its variant.
     """
 
     runs: list[LoadedRun]
     samples: pd.DataFrame
-    variants: list[str]
-    warnings: list[str]
-    controls: set[str] = field(default_factory=set)
-    accels: dict[str, str] = field(default_factory=dict)
-    stability: list[str] = field(default_factory=list)
-    """What runs of ``harness stability`` found, a sentence each."""
+    identity: Identity
+    suites: list[SuiteRun] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What was damaged, unfinished or doubled in the files."""
+
+    @property
+    def columns(self) -> list[Column]:
+        """The report's columns, the reference side first, then its controls."""
+        return self.identity.columns
 
     @property
     def results(self) -> pd.DataFrame:
@@ -70,11 +130,22 @@ class RunData:
         return self.samples[self._counts & self.samples["t"].notna()]
 
     @property
-    def again(self) -> pd.DataFrame:
+    def repeated(self) -> pd.DataFrame:
         """The results of boots that were done again."""
-        found = self.samples[self.samples["used"] & self.samples["repeats"].notna()]
+        found = self.samples[self.samples["used"] & self.samples["again"].notna()]
         return found[found["t"].isna()]
 
     @property
     def _counts(self) -> pd.Series[bool]:
-        return self.samples["used"] & self.samples["repeats"].isna()
+        return self.samples["used"] & self.samples["again"].isna()
+
+    def metric(self, workload: str, name: str, unit: str) -> Metric:
+        """What the first run that declares a metric says of it."""
+        found = (run.run.workloads.get(workload) for run in self.runs)
+        declared = (record.metric(name) for record in found if record is not None)
+        return next(filter(None, declared), None) or Metric(name=name, unit=unit)
+
+    def cell(self, workload: str, params: Params, accel: str) -> Cell | None:
+        """The planned cell of the first run that knows it."""
+        found = (run.cell(workload, params, accel) for run in self.runs)
+        return next(filter(None, found), None)

@@ -1,33 +1,41 @@
-"""The page of a trend: a plot and a table for every cell, steps marked."""
+"""A trend as a page (a plot and a table for every cell), as JSON, and in few lines."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from harness.core.errors import UserError
-from harness.core.workspace import explain_full_disk, write_atomic
-from harness.report.analysis.trend import Trend, table_rows
-from harness.report.data import planned as plan
-from harness.report.pages import words
-from harness.report.pages.view import Table
-from harness.report.pages.write import environment
+from harness.core.workspace import write_atomic
+from harness.report.analysis import trend as trends
+from harness.report.analysis import words
+from harness.report.analysis.method import METHOD
+from harness.report.analysis.trend import Trend
+from harness.report.data.identity import plural
+from harness.report.data.rundata import canonical
+from harness.report.pages.exports import Json
+from harness.report.pages.tabular import Table, measured
+from harness.report.pages.terminal import table_text
+from harness.report.pages.write import render, writing
 from harness.report.plots import theme
-from harness.report.plots.picture import Plot
+from harness.report.plots.picture import Plot, Tips
 
-METHOD = (
-    "The run is the unit here: each has its own day and host load. In counts and exact metrics a "
-    "step is a difference between neighbouring runs, as between two variants of one run. In "
-    "wall-clock metrics it is a change point of the runs' medians (permutation test on ranks, "
-    "5 %), which takes eight runs at least."
-)
 MOST_TICKS = 12
+MOST_LINES = 30  # of trends on a terminal
 LOG_FROM = 20  # variants that differ by so much share a logarithmic axis
+
+
+@dataclass(frozen=True)
+class Group:
+    """The trends of one cell and metric: one plot, a table a variant."""
+
+    name: str
+    plot: Plot
+    tables: list[Table]
 
 
 def write_trend(found: Sequence[Trend], warnings: Sequence[str], directory: Path) -> Path:
@@ -35,90 +43,126 @@ def write_trend(found: Sequence[Trend], warnings: Sequence[str], directory: Path
 
     Raises :class:`UserError` when the directory cannot be written.
     """
-    cells: dict[tuple[str, ...], list[Trend]] = {}
-    for trend in found:
-        row = trend.row
-        key = (row.workload, plan.canonical(row.params), row.metric, row.accel, row.base,
-               row.machine)  # fmt: skip
-        cells.setdefault(key, []).append(trend)
+    cells: dict[Hashable, list[Trend]] = {}
+    for one in found:
+        row = one.row
+        key = (row.workload, canonical(row.params), row.metric.name, row.place)
+        cells.setdefault(key, []).append(one)
     with theme.look():
         groups = [_group(number, group) for number, group in enumerate(cells.values(), 1)]
     context = {
-        "runs": len({point.run for trend in found for point in trend.points}),
-        "groups": groups, "warnings": warnings, "method": METHOD,
+        "runs": plural(len({point.run for one in found for point in one.points}), "run"),
+        "groups": groups, "warnings": warnings, "method": METHOD[-1][1],
         "steps": [
-            f"{trend.row.cell}, {words.metric_label(trend.row.metric)}, {trend.variant}: {size} "
-            f"at {trend.points[place].run}"
-            for trend in found for place, size in trend.steps.items()
+            f"{one.row.cell}, {words.metric_label(one.row.metric)}, {one.variant}: {size} "
+            f"at {one.points[place].run}"
+            for one in found for place, size in one.steps.items()
         ],
-    }  # fmt: skip
+    }
     path = directory / "trend.html"
-    try:
-        with explain_full_disk(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, environment(True).get_template("trend.html.j2").render(context))
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {directory}: {error.strerror}", hint="choose another --out DIR"
-        ) from error
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, render("trend.html.j2", context))
     return path
 
 
-def _group(number: int, trends: Sequence[Trend]) -> dict[str, Any]:
-    first = trends[0]
-    clock = words.SHORT_ACCELS.get(first.row.accel, first.row.accel)
-    columns = ["run", "started", "kernel", f"median ({first.row.unit})", "range", "boots", "step"]
-    return {
-        "name": f"{first.row.cell}, {words.metric_label(first.row.metric)}, {clock}",
-        "plot": _draw(number, trends),
-        "tables": [
-            Table(f"{trend.title}, {trend.variant}", columns, table_rows(trend), {3, 4, 5})
-            for trend in trends
-        ],
-    }
+def trend_text(found: Sequence[Trend], warnings: Sequence[str]) -> str:
+    """One line a trend of several runs, those with a step first; ends without a newline."""
+    lines = [f"! {warning}" for warning in warnings]
+    rows = trends.overview(found)
+    single = sum(len(one.points) == 1 for one in found)
+    if rows:
+        lines.append(table_text(trends.OVERVIEW, rows[:MOST_LINES]))
+    if len(rows) > MOST_LINES:
+        lines.append(f"{len(rows) - MOST_LINES} more, without a step, are on the page.")
+    if single:
+        lines.append(f"{plural(single, 'cell')} measured in one run only: no trend, see the page.")
+    return "\n".join(lines)
 
 
-def _draw(number: int, trends: Sequence[Trend]) -> Plot:
-    order = sorted({(p.started, p.run) for trend in trends for p in trend.points})
+def trend_json(found: Sequence[Trend]) -> list[Json]:
+    """The trends for programs."""
+    return [
+        {
+            "workload": one.row.workload, "params": dict(one.row.params),
+            "metric": one.row.metric.name, "unit": one.row.unit, "accel": one.row.accel,
+            "base": one.row.place.base, "machine": one.row.place.machine, "variant": one.variant,
+            "points": [
+                {
+                    "run": point.run, "started": point.started, "release": point.release,
+                    "median": round(point.median, 4), "min": round(point.span[0], 4),
+                    "max": round(point.span[1], 4), "n": len(point.values),
+                    "step": one.steps.get(place),
+                }
+                for place, point in enumerate(one.points)
+            ],
+        }
+        for one in found
+    ]
+
+
+def _group(number: int, found: Sequence[Trend]) -> Group:
+    row = found[0].row
+    columns = [f"{name} ({row.unit})" if name == "median" else name for name in trends.COLUMNS]
+    return Group(
+        f"{row.cell}, {words.metric_label(row.metric)}, {words.short_accel(row.accel)}",
+        _draw(number, found),
+        [Table(f"{one.title}, {one.variant}", columns, trends.table_rows(one),
+               frozenset({3, 4, 5})) for one in found],
+    )
+
+
+def _draw(number: int, found: Sequence[Trend]) -> Plot:
+    order = sorted({(p.started, p.run) for one in found for p in one.points})
     places = {run: place for place, (_, run) in enumerate(order)}
     figure = theme.figure(3.8)
     axes = figure.add_subplot()
-    said = []
-    for rank, trend in enumerate(trends):
-        _line(axes, trend, [places[p.run] for p in trend.points], theme.style(rank))
-        steps = ", ".join(f"{s} at {trend.points[i].run}" for i, s in trend.steps.items())
-        said.append(f"{trend.variant}: {words.number(trend.points[-1].median)} at last; "
-                    f"steps: {steps or 'none'}")  # fmt: skip
+    said, tips = [], Tips()
+    for rank, one in enumerate(found):
+        _line(axes, one, [places[p.run] for p in one.points], theme.style(rank), tips)
+        said.append(f"{one.variant}: {words.number(one.points[-1].median)} at last; "
+                    f"steps: {trends.steps_text(one) or 'none'}")
     every = -(-len(order) // MOST_TICKS)
     axes.set_xticks(range(0, len(order), every),
                     [started[5:16].replace("T", "\n") or run for started, run in order[::every]])
     axes.set_xlim(-0.5, len(order) - 0.5)
     axes.set_xlabel("run, by its start (UTC)")
-    medians = [p.median for trend in trends for p in trend.points]
+    _scale(axes, [p.median for one in found for p in one.points])
+    row = found[0].row
+    axes.set_ylabel(f"{words.metric_label(row.metric)} ({row.unit})")
+    axes.legend(loc="best", frameon=False, handlelength=3)
+    title = words.capital(f"{words.metric_label(row.metric)}, {row.cell}")
+    theme.finish(figure, title, words.accel_label(row.accel, row.place.machine))
+    name = re.sub(r"[^a-z0-9]+", "-", f"trend-{number}-{row.metric.name}".lower())
+    caption = (
+        "Median over the boots of a run, bars from least to greatest boot. A vertical line is a "
+        f"step of the variant of its colour. {measured(row.place)}"
+    )
+    return Plot(name, title, caption, f"Line plot over runs. {'. '.join(said)}.", figure, "", tips)
+
+
+def _scale(axes: Axes, medians: Sequence[float]) -> None:
     if min(medians) > 0 and max(medians) > LOG_FROM * min(medians):
         axes.set_yscale("log")
         axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.number(value)))
-    row = trends[0].row
-    axes.set_ylabel(f"{words.metric_label(row.metric)} ({row.unit})")
-    axes.legend(loc="best", frameon=False, handlelength=3)
-    title = f"{words.metric_label(row.metric)}, {row.cell}"
-    title = title[0].upper() + title[1:]
-    theme.finish(figure, title, words.accel_label(row.accel, row.machine))
-    name = re.sub(r"[^a-z0-9]+", "-", f"trend-{number}-{row.metric}".lower())
-    caption = f"Median over the boots of a run, bars from least to greatest boot. A vertical line is a step of the variant of its colour. {words.accel_caption(row.accel, row.machine)}"  # noqa: E501
-    return Plot(name, title, caption, f"Line plot over runs. {'. '.join(said)}.", figure)
 
 
-def _line(axes: Axes, trend: Trend, places: Sequence[int], style: theme.Style) -> None:
-    medians = [point.median for point in trend.points]
-    lows = [m - min(p.values.values()) for m, p in zip(medians, trend.points, strict=True)]
-    highs = [max(p.values.values()) - m for m, p in zip(medians, trend.points, strict=True)]
-    axes.errorbar(places, medians, yerr=[lows, highs], fmt=style.marker, color=style.color,
-                  linestyle=style.line, capsize=3, label=trend.variant)  # fmt: skip
-    for index, size in trend.steps.items():
+def _line(
+    axes: Axes, one: Trend, places: Sequence[int], style: theme.Style, tips: Tips
+) -> None:
+    medians = [point.median for point in one.points]
+    axes.plot(places, medians, style.line, color=style.color, label=one.variant)
+    for place, point in zip(places, one.points, strict=True):
+        low, high = point.span
+        axes.plot([place, place], [low, high], "-", color=style.color, linewidth=1.2)
+        mark = axes.plot([place], [point.median], style.marker, color=style.color)[0]
+        boots = ", ".join(map(words.number, point.values.values()))
+        tips.add(mark, f"{one.variant}, {point.run}: median {words.number(point.median)}; "
+                       f"boots: {boots}")
+    for index, size in one.steps.items():
         at = (places[index - 1] + places[index]) / 2
         axes.axvline(at, color=style.color, linewidth=1.4, linestyle=style.line)
-        axes.annotate(f"{trend.variant} {size}", (at, 1.0), xycoords=("data", "axes fraction"),
+        axes.annotate(f"{one.variant} {size}", (at, 1.0), xycoords=("data", "axes fraction"),
                       xytext=(3, -4), textcoords="offset points", va="top", fontsize=8.5,
-                      color=style.color, rotation=90)  # fmt: skip
+                      color=style.color, rotation=90)

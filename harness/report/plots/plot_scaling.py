@@ -1,4 +1,4 @@
-"""A cost, or page-table memory, over threads or a size, with every boot to be seen."""
+"""A cost, or memory, over threads or a size, with every boot to be seen."""
 
 from __future__ import annotations
 
@@ -8,90 +8,99 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from harness.report.analysis import metrics
+from harness.report.analysis import words
+from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import Row
-from harness.report.data.rundata import RunData
-from harness.report.pages import words
+from harness.report.data.identity import Column
 from harness.report.plots import theme
-from harness.report.plots.picture import Plot, boots_text, origin, style_of, where
+from harness.report.plots.picture import Brush, Plot, Tips, boots_text, origin, style_of, where
 
 LOG_FROM = 20  # values that differ by so much are drawn on a logarithm
 
 
-def scaling(data: RunData, rows: Sequence[Row], axis: str) -> Plot:
+def scaling(analysis: Analysis, rows: Sequence[Row], axis: str) -> Plot:
     """One metric of cells that differ by the parameter ``axis`` only."""
     rows = sorted(rows, key=lambda row: float(row.params[axis]))
     first = rows[0]
     figure = theme.figure(4.2)
     left, right = figure.subplots(1, 2)
-    names = [name for name in data.variants if any(row.boots(name) for row in rows)
-             and (metrics.is_cost(first.metric) or name not in data.controls)]  # fmt: skip
+    names = [side for side in analysis.data.columns if any(row.boots(side) for row in rows)
+             and (first.is_cost or not side.control)]
+    tips = Tips()
     reference = _references(rows, names)
     for place, name in enumerate(names):
         shift = 0.0 if len(names) == 1 else 0.52 * (place / (len(names) - 1) - 0.5)
-        style = style_of(data, name)
-        _rate_points(left, rows, name, shift, style)
-        _relative_points(right, rows, (reference[name], name), shift, style)
+        brush = Brush(style_of(analysis, name), tips)
+        _rate_points(left, rows, name, shift, brush)
+        _relative_points(right, rows, (reference[name], name), shift, brush)
     label = words.metric_label(first.metric)
-    label += "" if metrics.is_cost(first.metric) else f" ({first.unit})"
-    origins = " or ".join(dict.fromkeys(reference.values()))
+    label += "" if first.is_cost else f" ({first.unit})"
+    origins = " or ".join(dict.fromkeys(side.label for side in reference.values()))
     _finish_rates(left, right, (rows, axis), names, label)
     right.set_ylabel(f"change from the median of {origins} (%)")
     title = f"{label[0].upper()}{label[1:]} by {axis.partition('_')[0]}"
-    fixed = words.cell(first.workload, {k: v for k, v in first.params.items() if k != axis},
-                       [k for k in first.telling if k != axis])  # fmt: skip
-    title += "" if fixed in ("", "multi-fault") else f", {fixed}"
-    theme.finish(figure, title, origin(first))
+    others = [key for key in first.telling if key != axis]
+    fixed = words.cell(first.workload, first.params, "", others)
+    title += f", {fixed}"
+    theme.finish(figure, title, origin(first.place))
     medians = "; ".join(
         f"{row.cell}: "
-        + ", ".join(f"{n} {words.number(row.median(n))}" for n in names if row.boots(n))
+        + ", ".join(f"{n.label} {words.number(row.median(n))}" for n in names if row.boots(n))
         for row in rows
     )
     caption = f"Left: each point one boot (median of its repeats), lines through the medians over boots. Right: the same points as the change from the median of {origins}; the bar is the median. {boots_text(rows)}."  # noqa: E501
-    name = f"{fixed}-{first.metric}-by-{axis}-{first.accel}"
-    return Plot(name, title, f"{caption} {where(first)}",
+    file = f"{fixed}-{first.metric.name}-by-{axis}-{first.accel}"
+    return Plot(file, title, f"{caption} {where(first.place)}",
                 f"Two panels of points by {axis}. Medians: {medians}.", figure,
-                first.workload)  # fmt: skip
+                first.workload, tips)
 
 
-def _references(rows: Sequence[Row], names: Sequence[str]) -> dict[str, str]:
+def _references(rows: Sequence[Row], names: Sequence[Column]) -> dict[Column, Column]:
     """Whose median each variant's points are drawn against: its baseline's, else its own."""
     known = {name: c.baseline for row in rows for name, c in row.comparisons.items()}
     return {name: known.get(name, name) for name in names}
 
 
 def _rate_points(
-    axes: Axes, rows: Sequence[Row], name: str, shift: float, style: theme.Style
+    axes: Axes, rows: Sequence[Row], name: Column, shift: float, brush: Brush
 ) -> None:
+    style, tips = brush.style, brush.tips
     shift /= 2.5
     places = [place for place, row in enumerate(rows) if row.boots(name)]
     medians = [rows[place].median(name) or 0.0 for place in places]
-    axes.plot([p + shift for p in places], medians, style.line, color=style.color, label=name)
+    axes.plot([p + shift for p in places], medians, style.line, color=style.color, label=name.label)
     for place in places:
-        values = rows[place].boots(name)
-        axes.plot([place + shift] * len(values), values, style.marker, color=style.color,
-                  alpha=0.7, markeredgewidth=0)  # fmt: skip
+        for value in rows[place].boots(name):
+            mark = axes.plot([place + shift], [value], style.marker, color=style.color,
+                             alpha=0.7, markeredgewidth=0)[0]
+            unit = rows[place].unit
+            tips.add(mark, f"{rows[place].cell}, a boot of {name.label}: "
+                           f"{words.number(value)} {unit}")
 
 
 def _relative_points(
-    axes: Axes, rows: Sequence[Row], names: tuple[str, str], shift: float, style: theme.Style
+    axes: Axes, rows: Sequence[Row], names: tuple[Column, Column], shift: float, brush: Brush
 ) -> None:
+    style, tips = brush.style, brush.tips
     reference, name = names
     for place, row in enumerate(rows):
         median, values = row.median(reference), row.boots(name)
         if not median or not values:
             continue
         changes = [100 * (value / median - 1) for value in values]
-        axes.plot([place + shift] * len(changes), changes, style.marker, color=style.color,
-                  alpha=0.7, markeredgewidth=0)  # fmt: skip
+        for value, change in zip(values, changes, strict=True):
+            mark = axes.plot([place + shift], [change], style.marker, color=style.color,
+                             alpha=0.7, markeredgewidth=0)[0]
+            tips.add(mark, f"{row.cell}, a boot of {name.label}: {words.number(value)} "
+                           f"{row.unit}, {words.percent(change)}")
         middle = float(np.median(changes))
         axes.plot([place + shift - 0.14, place + shift + 0.14], [middle, middle],
-                  color=style.color, linewidth=2.4, solid_capstyle="butt")  # fmt: skip
+                  color=style.color, linewidth=2.4, solid_capstyle="butt")
 
 
 def _finish_rates(
     left: Axes, right: Axes, along: tuple[Sequence[Row], str],
-    names: Sequence[str], label: str,
+    names: Sequence[Column], label: str,
 ) -> None:
     rows, axis = along
     unit = words.UNITS.get(axis.rpartition("_")[2], "")

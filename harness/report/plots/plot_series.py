@@ -1,6 +1,6 @@
-"""A cell over time, one panel a metric, page tables first and on a logarithmic axis.
+"""A cell over time, one panel a metric, memory first and on a logarithmic axis.
 
-Logarithmic, so that 102 MB before and 248 kB after can both be read. Whatever a
+Logarithmic, so that 102 MB on one side and 248 kB on the other can both be read. Whatever a
 workload recorded over time is drawn, be its name known here or not.
 """
 
@@ -8,97 +8,133 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from harness.report.analysis import metrics
+from harness.records.workloads import Metric
+from harness.report.analysis import words
+from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import Row
-from harness.report.data import planned as plan
-from harness.report.data.rundata import RunData
-from harness.report.pages import words
+from harness.report.data.identity import Column
+from harness.report.data.rundata import canonical
 from harness.report.plots import theme
-from harness.report.plots.picture import Plot, boots_text, origin, style_of, where
+from harness.report.plots.picture import Plot, Tips, boots_text, origin, style_of, where
 
 MOST_POINTS = 400  # of one boot's time series that are drawn
 MOST_PANELS = 3
 LABEL_WIDTH = 16  # characters along the height of a small panel
 GAP = 0.13  # least distance of two labels, as a fraction of the axes' height
 LOG_FROM = 20  # a quantity that differs by so much between variants is drawn on a logarithm
-# The same as VmPTE seen from the guest, and what never changes: in the tables, not in the plot.
-LEFT_OUT = frozenset({"VmSize", "PageTables", "nr_page_table_pages"})
 
 End = tuple[float, float, str, theme.Style]
 
 
-def over_time(data: RunData, rows: Sequence[Row]) -> Plot | None:
+@dataclass(frozen=True)
+class Panel:
+    """One metric's axes and what belongs to them."""
+
+    analysis: Analysis
+    axes: Axes
+    metric: Metric
+    row: Row | None
+    """The metric's results, where the cell has any beside its time series."""
+    tips: Tips
+
+
+def over_time(analysis: Analysis, rows: Sequence[Row]) -> Plot | None:
     """The plot of one cell, all of whose rows are given; None when there is nothing to draw."""
-    points = _points_of(data, rows[0])
-    points = points[~points["variant"].isin(data.controls)]  # exact: it would hide the first
-    panels = _panels(points)
+    points = _points_of(analysis, rows[0])
+    panels = _panels(analysis, rows[0].workload, points)
     if not panels:
         return None
     figure = theme.figure(4.2 + 2.0 * (len(panels) - 1))
     ratios = [2.0, *([1.0] * (len(panels) - 1))]
     drawn = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
-    said = []
+    said, tips = [], Tips()
     for axes, metric in zip(drawn, panels, strict=True):
         row = next((row for row in rows if row.metric == metric), None)
-        said.append(_panel(data, axes, metric, row, points[points["metric"] == metric]))
+        mine = points[points["metric"] == metric.name]
+        said.append(_panel(Panel(analysis, axes, metric, row, tips), mine))
     drawn[-1].set_xlabel("time since the workload began (s)")
     main = next((row for row in rows if row.metric == panels[0]), rows[0])
     labels = [words.metric_label(metric) for metric in panels]
-    what = "Page-table memory of one process" if metrics.is_page_tables(panels[0]) else labels[0]
-    title = f"{what[0].upper()}{what[1:]} over time, {main.cell}"
-    theme.finish(figure, title, origin(main))
+    title = f"{words.capital(labels[0])} over time, {main.cell}"
+    theme.finish(figure, title, origin(main.place))
     caption = f"{', '.join(labels)} while the workload runs, one line a boot, {boots_text([main])}; the marked value is the median at the end."  # noqa: E501
     return Plot(
-        f"{main.workload}-{panels[0]}-{main.accel}" if main.workload != panels[0].lower()
-        else f"{panels[0]}-{main.accel}",
-        title, f"{caption} {where(main)}", f"Line plot over time. {' '.join(said)}", figure,
-        main.workload,
-    )  # fmt: skip
+        f"{main.workload}-{panels[0].name}-{main.accel}" if main.workload != panels[0].name.lower()
+        else f"{panels[0].name}-{main.accel}",
+        title, f"{caption} {where(main.place)}", f"Line plot over time. {' '.join(said)}", figure,
+        main.workload, tips,
+    )
 
 
-def _points_of(data: RunData, row: Row) -> pd.DataFrame:
-    series = data.series
+def _points_of(analysis: Analysis, row: Row) -> pd.DataFrame:
+    """The points of a cell, without controls: what is exact would hide the first."""
+    series = analysis.data.series
+    controls = [index for index, side in enumerate(analysis.data.columns) if side.control]
+    series = series[~series["column"].isin(controls)]
     same = (series["workload"] == row.workload) & (series["accel"] == row.accel)
-    same &= (series["base"] == row.base) & (series["machine"] == row.machine)
-    return series[same & (series["params"] == plan.canonical(row.params))]
+    same &= (series["base"] == row.place.base) & (series["machine"] == row.place.machine)
+    return series[same & (series["params"] == canonical(row.params))]
 
 
-def _panels(points: pd.DataFrame) -> list[str]:
-    """The metrics to draw: what was recorded over time, of what varies there."""
-    recorded = [str(metric) for metric in points["metric"].unique()]
-    wanted = [metric for metric in recorded if metric not in LEFT_OUT] or recorded
-    wanted.sort(key=lambda m: (not metrics.is_page_tables(m), not metrics.is_cost(m)))
-    return wanted[:MOST_PANELS]
+def _panels(analysis: Analysis, workload: str, points: pd.DataFrame) -> list[Metric]:
+    """The metrics to draw: memory, then costs, then in the order of their declaration.
+
+    What never moves (the size of an address space, say) stands in the tables, not here.
+    """
+    pairs = points[["metric", "unit"]].drop_duplicates()
+    found = [analysis.data.metric(workload, str(name), str(unit))
+             for name, unit in pairs.itertuples(index=False)]
+    moving = [metric for metric in found
+              if points[points["metric"] == metric.name]["value"].nunique() > 1]
+    declared = [
+        metric.name for run in analysis.data.runs if workload in run.run.workloads
+        for metric in run.run.workloads[workload].metrics
+    ]
+    ranks = {"memory": 0, "cost": 1, "other": 2}
+    ordered = sorted(moving or found, key=lambda metric: (
+        ranks[metric.kind], not metric.headline,
+        declared.index(metric.name) if metric.name in declared else len(declared),
+    ))
+    return ordered[:MOST_PANELS]
 
 
 def _panel(
-    data: RunData, axes: Axes, metric: str, row: Row | None, points: pd.DataFrame
+    panel: Panel, points: pd.DataFrame
 ) -> str:
     """Draw one metric; returns what is to be seen."""
-    unit = str(row.unit if row else points["unit"].iloc[0])
-    names = [n for n in data.variants if n in set(points["variant"]) and n not in data.controls]
+    analysis, axes, metric = panel.analysis, panel.axes, panel.metric
+    row, tips = panel.row, panel.tips
+    sides = analysis.data.columns
+    names = [sides[index] for index in sorted(points["column"].unique())]
     ends: list[End] = []
     for name in names:
-        style, mine = style_of(data, name), points[points["variant"] == name]
-        median = (row.median(name) if row else None) or _last_median(mine)
+        style, mine = style_of(analysis, name), points[points["column"] == sides.index(name)]
+        median = row.median(name) if row else None
+        median = _last_median(mine) if median is None else median
         last = float(mine["t"].max())
-        ends.append((last, median, f"{name}\n{words.number(median)} {unit}", style))
+        ends.append((last, median, f"{name.label}\n{words.number(median)} {metric.unit}", style))
     logarithmic = _scale(axes, [median for _, median, _, _ in ends])
     for name, (last, median, _, style) in zip(names, ends, strict=True):
-        mine = points[points["variant"] == name]
-        _draw_boots(axes, mine if not logarithmic else mine[mine["value"] > 0], style)
+        mine = points[points["column"] == sides.index(name)]
+        drawn = mine if not logarithmic else mine[mine["value"] > 0]
+        _draw_boots(axes, drawn, style, (name, metric), tips)
         if median > 0 or not logarithmic:
-            axes.plot([last], [median], style.marker, color=style.color, clip_on=False, zorder=4)
+            mark = axes.plot([last], [median], style.marker, color=style.color, clip_on=False,
+                             zorder=4)[0]
+            boots = ", ".join(map(words.number, row.boots(name))) if row else "-"
+            tips.add(mark, f"{name.label} at the end: median {words.number(median)} {metric.unit}; "
+                           f"boots: {boots}")
     _limits(axes, [median for _, median, _, _ in ends], logarithmic)
     _label_ends(axes, ends, logarithmic)
     label = "\n".join(textwrap.wrap(words.metric_label(metric), LABEL_WIDTH))
-    axes.set_ylabel(f"{label}\n({unit}{', logarithmic' * logarithmic})")
+    axes.set_ylabel(f"{label}\n({metric.unit}{', logarithmic' * logarithmic})")
     values = ", ".join(text.replace("\n", " ") for _, _, text, _ in ends)
     return f"{words.metric_label(metric)} at the end: {values}."
 
@@ -109,13 +145,19 @@ def _last_median(points: pd.DataFrame) -> float:
     return float(last.median()) if len(last) else 0.0
 
 
-def _draw_boots(axes: Axes, points: pd.DataFrame, style: theme.Style) -> None:
+def _draw_boots(
+    axes: Axes, points: pd.DataFrame, style: theme.Style, of: tuple[Column, Metric], tips: Tips
+) -> None:
     """One line a boot."""
-    for _, boot in points.groupby(["run", "boot", "repeat"], sort=False):
+    side, metric = of
+    for (_, number, _), boot in points.groupby(["run", "boot", "repeat"], sort=False):
         ordered = boot.sort_values("t")
         step = max(1, len(ordered) // MOST_POINTS)
         keep = ordered.iloc[sorted({*range(0, len(ordered), step), len(ordered) - 1})]
-        axes.plot(keep["t"], keep["value"], style.line, color=style.color, alpha=0.75)
+        line = axes.plot(keep["t"], keep["value"], style.line, color=style.color, alpha=0.75)[0]
+        tips.add(line, f"{side.label}, boot {number}: {words.number(keep['value'].iloc[-1])} "
+                       f"{metric.unit} at last, "
+                       f"{words.number(keep['value'].max())} at most")
 
 
 def _scale(axes: Axes, medians: Sequence[float]) -> bool:
@@ -157,4 +199,4 @@ def _label_ends(axes: Axes, ends: Sequence[End], logarithmic: bool) -> None:
         axes.annotate(
             text, xy=(x, y), xytext=(1.02, place - over), textcoords="axes fraction",
             color=style.color, va="center", fontweight="bold", annotation_clip=False,
-        )  # fmt: skip
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ MUTED = "#5b5c5e"
 GRID = "#d3d4d6"
 PAPER = "#fefefd"
 ORIGIN_WIDTH = 105  # characters of the small print that fit the width
+TIP = "tip-"
+"""Begins the id of a mark that has a text of its own."""
 WIDTH = 8.0  # inches; at 96 px an inch this is the text column of the page
 
 
@@ -68,7 +71,7 @@ RC: dict[Any, Any] = {
     "lines.markersize": 6.5,
     "figure.constrained_layout.wspace": 0.06,
     "svg.fonttype": "none",
-    "svg.hashsalt": "pte-harness",
+    "svg.hashsalt": "harness",
 }
 
 # Paper colour to CSS variable; report.html defines them for light and dark.
@@ -116,11 +119,14 @@ def to_png(drawing: Figure) -> bytes:
     return stream.getvalue()
 
 
-def to_svg(drawing: Figure, name: str, title: str, description: str) -> str:
+def to_svg(
+    drawing: Figure, name: str, title: str, description: str, tips: Sequence[str] = ()
+) -> str:
     """The figure as an ``<svg>`` element to stand in an HTML page.
 
     It has a title and a description for a screen reader, no background, CSS
-    variables for colours, and ids that start with ``name`` (a page holds several).
+    variables for colours, and ids that start with ``name`` (a page holds several). ``tips``:
+    the texts of the marks whose ids begin with :data:`TIP`.
     """
     stream = io.StringIO()
     with mpl.rc_context(RC):
@@ -130,6 +136,10 @@ def to_svg(drawing: Figure, name: str, title: str, description: str) -> str:
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(
+        rf'<g id="{TIP}(\d+)">',
+        lambda mark: f'<g class="tip"><title>{_escape(tips[int(mark[1])])}</title>', text,
+    )
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'xlink:href="#', f'href="#{name}-', text)

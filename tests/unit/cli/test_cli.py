@@ -26,10 +26,24 @@ def harness(
 @pytest.mark.parametrize(("words", "says"), [
     (["build", "--variant", "befor"], "did you mean 'before'"),
     (["build", "--base", "debian-61"], "did you mean 'debian-6.1'"),
-    (["bench", "--threads", "0,foo"], "'0' is not a number of threads"),
+    (["bench", "--threads", "0,foo"], "'0' in '0,foo' is not a number of threads"),
     (["bench", "--variants", "before", "--workload", "vmpt"], "did you mean 'vmpte'"),
     (["bench", "--profile", "quik"], "did you mean 'quick'"),
-    (["bench", "--memory", "lots", "--variants", "before"], "--memory lots is not a size"),
+    (["bench", "--memory", "lots", "--variants", "before"], "--memory 'lots' is not a size"),
+    (["bench", "--memory", "1M", "--dry-run"], "--memory 1M is too small"),
+    (["bench", "--threads", "1,1"], "'1' stands twice in '1,1'"),
+    (["bench", "--threads", ""], "an empty list was given"),
+    (["bench", "--variants", ""], "an empty list was given"),
+    (["bench", "--boots", "0"], "'--boots'"),
+    (["bench", "--repeat", "0"], "'--repeat'"),
+    (["bench", "--smp", "0"], "'--smp'"),
+    (["bench", "-j", "0"], "'--jobs'"),
+    (["bench", "--base", ""], "unknown base ''"),
+    (["bench", "--profile", ""], "unknown profile ''"),
+    (["bench", "--accel", ""], "unknown accel ''"),
+    (["bench", "--workload", "micro", "--threads", "4"], "micro takes no threads"),
+    (["bench", "--variants", "before,reclaim-on", "--dry-run"], "compared with nothing"),
+    (["bench", "--resume", "/nonexistent", "--boots", "3"], "drop --boots"),
     (["bench", "--resume", "/nonexistent"], "is not a run"),
     (["bench", "--no-such-flag"], "--no-such-flag"),
     (["report", "/nonexistent"], "is not a run"),
@@ -82,8 +96,16 @@ def test_plan_without_doing(tmp_path: Path) -> None:
         "--workspace", str(tmp_path),
     )
     assert code == 0, err
-    assert "2 boots: before, before" in out and "multi-fault threads=8" in out
+    assert "2 boots: before, before" in out and "multi-fault, 8 threads" in out
+    assert "to be built first, about" in out and "before" in out.splitlines()[0]
     assert not (tmp_path / "builds").exists()
+
+
+def test_a_guest_that_is_only_planned_builds_nothing(tmp_path: Path) -> None:
+    code, out, err = harness("run", "--dry-run", "--workspace", str(tmp_path), "--", "true")
+    assert code == 0, err
+    assert "compile bzImage" in out and "boot before" in out.splitlines()[-1]
+    assert not (tmp_path / "builds").exists() and not (tmp_path / "sources").exists()
 
 
 def test_flags_and_lists_may_be_given_again(tmp_path: Path) -> None:
@@ -107,8 +129,8 @@ def test_every_command_has_help_with_an_example() -> None:
     for command in ("build", "boot", "run", "bench", "report", "doctor", "cache", "series",
                     "bases"):
         assert command in out
-    for command in (["build"], ["boot"], ["run"], ["bench"], ["report"], ["doctor"], ["cache"],
+    for words in (["build"], ["boot"], ["run"], ["bench"], ["report"], ["doctor"], ["cache"],
                     ["series", "status"], ["series", "edit"], ["series", "save"],
                     ["series", "check"], ["series", "bisect"], ["series", "fetch"], ["bases"]):
-        code, out, _ = harness(*command, "--help", env={"COLUMNS": "200"})
+        code, out, _ = harness(*words, "--help", env={"COLUMNS": "200"})
         assert code == 0 and "Example: " in out

@@ -44,7 +44,8 @@ def test_a_directory_without_its_mark_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_lock_waits_and_says_so(tmp_path: Path) -> None:
-    space, said = Workspace(tmp_path), []
+    said: list[str] = []
+    space = Workspace(tmp_path)
     with space.lock("x"):
         other = threading.Thread(target=lambda: _take(tmp_path, said))
         other.start()

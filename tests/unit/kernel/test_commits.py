@@ -54,12 +54,12 @@ def test_a_commit_is_laid_out_and_the_next_rewrites_only_what_differs(
     repository = commits.open_repository(tree / "mm")
     (tree / "mm/a.c").write_text("dirty\n")  # the work tree is nobody's business here
     one, two = (commits.find_commit(repository, name) for name in ("v1", "main"))
-    place, version = commits.lay_out(workspace, one, quiet)
-    assert version == "6.1.7"
+    assert commits.kernel_version(one) == "6.1.7"
+    place = commits.lay_out(workspace, one, quiet)
     assert (place / "mm/a.c").read_text() == "1\n"
     assert (place / "link").readlink() == Path("mm/a.c")
     kept = (place / "Makefile").stat().st_mtime_ns
-    place, _ = commits.lay_out(workspace, two, quiet)
+    place = commits.lay_out(workspace, two, quiet)
     assert (place / "mm/a.c").read_text() == "2\n"
     assert not (place / "mm/gone.c").exists()
     assert (place / "mm/new.c").exists()
@@ -104,3 +104,22 @@ def test_linked_work_trees_are_one_repository(tree: Path, tmp_path: Path) -> Non
     # ... each with a HEAD of its own.
     assert commits.find_commit(one, "HEAD").subject == "third"
     assert commits.find_commit(two, "HEAD").subject == "first"
+
+
+def test_a_snapshot_has_what_is_not_committed_and_leaves_the_repository_alone(
+    tree: Path, tmp_path: Path
+) -> None:
+    workspace, quiet = Workspace(tmp_path / "ws"), Progress(-1)
+    repository = commits.open_repository(tree)
+    clean = commits.snapshot(workspace, repository, quiet)
+    assert clean.ident == git(tree, "rev-parse", "HEAD")
+    (tree / "mm/a.c").write_text("not committed\n")
+    (tree / "mm/untracked.c").write_text("u\n")
+    before = sorted((tree / ".git/objects").rglob("*"))
+    dirty = commits.snapshot(workspace, repository, quiet)
+    place = commits.lay_out(workspace, dirty, quiet)
+    assert (place / "mm/a.c").read_text() == "not committed\n"
+    assert (place / "mm/untracked.c").exists()
+    assert sorted((tree / ".git/objects").rglob("*")) == before
+    assert git(tree, "status", "--porcelain").split() == ["M", "mm/a.c", "??", "mm/untracked.c"]
+    assert "uncommitted changes on" in dirty.subject

@@ -237,7 +237,7 @@ def test_source_is_found_again_without_network(
     repository: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
     project = Project(tmp_path, parse({
-        "mirror": repository.url, "variants": {},
+        "settings": {"mirror": repository.url}, "variants": {},
         "defaults": {"base": "b"},
         "bases": {"b": {"kind": "debian", "suite": "bookworm", "package": PACKAGE}},
     }, "test"))
@@ -262,7 +262,7 @@ def test_refresh_takes_what_the_mirror_has_now(
     repository: Repository, workspace: Workspace, tmp_path: Path
 ) -> None:
     project = Project(tmp_path, parse({
-        "mirror": repository.url, "variants": {}, "defaults": {"base": "b"},
+        "settings": {"mirror": repository.url}, "variants": {}, "defaults": {"base": "b"},
         "bases": {"b": {"kind": "debian", "suite": "bookworm", "package": PACKAGE}},
     }, "test"))
     wanted = Wanted(keyring=repository.keyring)
@@ -299,9 +299,9 @@ def test_mirror_of_apt_is_the_main_archive() -> None:
         "Debian|Debian|http://m.test/debian|bookworm|bookworm|contrib",
         "Debian|Debian|http://m.test/debian|bookworm|bookworm|main",
     ]
-    assert choose_site(lines) == "http://m.test/debian"
-    assert choose_site(lines[:4]) == "http://trixie.test/debian"
-    assert choose_site(lines[:3]) == ""
+    assert choose_site(lines, "bookworm") == "http://m.test/debian"
+    assert choose_site(lines[:4], "bookworm") == "http://trixie.test/debian"
+    assert choose_site(lines[:3], "bookworm") == ""
 
 
 def test_mirror_of_apt_before_its_first_update() -> None:
@@ -310,7 +310,7 @@ def test_mirror_of_apt_before_its_first_update() -> None:
         "$(ORIGIN)|$(LABEL)|http://m.test/debian-security|bookworm-security|$(CODENAME)|main",
         "$(ORIGIN)|$(LABEL)|http://m.test/debian|bookworm|$(CODENAME)|main",
     ]
-    assert choose_site(lines) == "http://m.test/debian"
+    assert choose_site(lines, "bookworm") == "http://m.test/debian"
 
 
 def test_no_mirror_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from harness.kernel.source.fetching import Wanted
 from harness.kernel.source.reach import survey
 from harness.kernel.source.sources import Source, find_source, get_source
 from harness.project.config import Project, parse
-from tests.unit.kernel.conftest import FAKE_LINUX
+from tests.places import FAKE_LINUX
 
 TAG = "next-20210812"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.project.config import Project
-from tests.unit.kernel.conftest import FAKE_LINUX
+from tests.places import FAKE_LINUX
 from tests.unit.kernel.test_gittree import TAG, Repository, upstream
 from tests.unit.kernel.test_mailseries import Mails, thread, write_mbox
 

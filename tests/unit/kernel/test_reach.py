@@ -15,7 +15,7 @@ from harness.core.workspace import Workspace
 from harness.kernel.series import lore
 from harness.kernel.source.reach import Status, survey
 from harness.project.config import Project, load
-from tests.unit.kernel.conftest import FAKE_LINUX
+from tests.places import FAKE_LINUX
 
 MORE = """
 [bases.mailed]

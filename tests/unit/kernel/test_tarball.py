@@ -20,7 +20,7 @@ from harness.core.workspace import Workspace
 from harness.kernel.source.fetching import Wanted
 from harness.kernel.source.sources import get_source
 from harness.project.config import Project, parse
-from tests.unit.kernel.conftest import FAKE_LINUX
+from tests.places import FAKE_LINUX
 
 needs_gpg = pytest.mark.skipif(
     not all(map(shutil.which, ("gpg", "gpgv"))), reason="gpg or gpgv is not installed"

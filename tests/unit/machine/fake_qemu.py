@@ -47,8 +47,8 @@ def inherited(chardev: str) -> socket.socket:
 
 def monitor(qmp: socket.socket, port: int) -> None:
     """Answers as QEMU does; the client ends no line and sends nothing before an answer."""
-    say = {"QMP": {"version": {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""},
-                   "capabilities": []}}
+    version = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
+    say: dict[str, object] = {"QMP": {"version": version, "capabilities": []}}
     while True:
         qmp.sendall(json.dumps(say).encode() + b"\r\n")
         asked = json.loads(qmp.recv(65536) or b"null")

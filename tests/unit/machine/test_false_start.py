@@ -18,6 +18,7 @@ from harness.core.errors import GuestCrash, InfrastructureError
 from harness.machine import qemu
 from harness.machine.accel import Accel
 from harness.machine.guest import Guest
+from harness.records.record import AccelName
 
 FAKE = Path(__file__).with_name("fake_qemu.py")
 
@@ -26,7 +27,7 @@ class Anyone(paramiko.ServerInterface):
     """Lets everybody in."""
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        return paramiko.AUTH_SUCCESSFUL
+        return 0  # paramiko.AUTH_SUCCESSFUL, which its stubs do not have
 
 
 def serve_ssh(server: socket.socket, host_key: Path) -> None:
@@ -61,7 +62,8 @@ class Boots:
 
     @contextlib.contextmanager
     def __call__(
-        self, plan: str, accel: str = "tcg", host_key: Path | None = None, *, gdb: bool = False
+        self, plan: str, accel: AccelName = "tcg", host_key: Path | None = None, *,
+        gdb: bool = False,
     ) -> Iterator[Guest]:
         """A guest booted by the plan; its end is not in good order: there is no shell."""
         guest = self.guest(plan, accel, host_key, gdb=gdb)
@@ -72,7 +74,8 @@ class Boots:
             guest.kill()
 
     def guest(
-        self, plan: str, accel: str = "tcg", host_key: Path | None = None, *, gdb: bool = False
+        self, plan: str, accel: AccelName = "tcg", host_key: Path | None = None, *,
+        gdb: bool = False,
     ) -> Guest:
         (self.folder / "plan").write_text(plan)
         public = paramiko.Ed25519Key.from_private_key_file(str(host_key or self.host_key))
@@ -111,8 +114,8 @@ def test_a_boot_that_stands_still_is_begun_again(boots: Boots) -> None:
         (start,) = guest.false_starts
         assert "silent" in start.reason and "Switched to tsc" in start.last_line
         assert start.seconds >= 3.0
-        assert start.console == guest.directory / "console-stalled-1.log"
-        assert "ready" in guest.log.read_text() and "ready" not in start.console.read_text()
+        assert start.console == str(guest.directory / "console-stalled-1.log")
+        assert "ready" in guest.log.read_text() and "ready" not in Path(start.console).read_text()
         state = (guest.directory / "vcpus-stalled-1.txt").read_text()
         for question in ("info registers -a", "info lapic 0", "info lapic 1"):
             assert state.count(f"answer to {question}") == 2
@@ -158,7 +161,9 @@ def test_a_crash_of_the_second_try_is_one(boots: Boots) -> None:
     ("hangs ready", "kvm", "did not get ready"),
     ("hangs ready", "icount", "did not get ready"),
 ])
-def test_what_is_not_tried_again(boots: Boots, plan: str, accel: str, said: str) -> None:
+def test_what_is_not_tried_again(
+    boots: Boots, plan: str, accel: AccelName, said: str
+) -> None:
     with pytest.raises(InfrastructureError, match=said), boots(plan, accel):
         pass
     assert boots.not_begun == "ready" and not boots.warned

@@ -10,7 +10,8 @@ import pytest
 from harness.core.deadline import Deadline
 from harness.core.errors import GuestCrash, InfrastructureError
 from harness.machine.console import Console
-from harness.machine.oops import Collector, Event, classify
+from harness.machine.oops import Collector, classify
+from harness.records.events import Event
 from tests.places import DATA
 
 

@@ -45,9 +45,9 @@ class Channel:
 
 
 def output(channel: Channel) -> bytes:
-    session: Any = ssh.Session(lambda: None)
-    session.open_channel = lambda: channel
-    process = ssh.RemoteProcess(session, "x")
+    link: Any = ssh.SshLink(lambda: None)
+    link.open_channel = lambda: channel
+    process = ssh.RemoteProcess(link, "x")
     return b"".join(out for out, _ in process.chunks(Deadline(20.0)))
 
 

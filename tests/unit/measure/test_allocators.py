@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from harness.core.errors import InfrastructureError, UserError
-from harness.machine.guest import Guest
+from harness.machine.session import Session
 from harness.measure import workloads
 from harness.measure.workloads import allocator, redis
 from harness.measure.workloads.workload import Measurement
@@ -34,12 +34,12 @@ class FakeGuest:
         return self
 
 
-def fake(text: str) -> Guest:
-    return cast("Guest", FakeGuest(text))
+def fake(text: str) -> Session:
+    return cast("Session", FakeGuest(text))
 
 
-def cell(**params: Any) -> dict[str, Any]:
-    return workloads.get("allocator").cells({"low_pct": 5, "allocator": "jemalloc", **params})[0]
+def cell(**params: Any) -> allocator.AllocatorParams:
+    return allocator.Allocator().parse({"low_pct": 5, "allocator": "jemalloc", **params})
 
 
 def test_all_allocators_with_and_without_survivors() -> None:
@@ -52,7 +52,7 @@ def test_all_allocators_with_and_without_survivors() -> None:
 @pytest.mark.parametrize(("params", "words"), [
     ({"allocator": "mimalloc"}, "allocator"), ({"low_pct": 101}, "low_pct"),
     ({"peak": 3}, "did you mean 'peak_mib'"),
-])  # fmt: skip
+])
 def test_bad_parameters(params: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         workloads.get("allocator").cells(params)
@@ -70,7 +70,7 @@ def test_environment_of_each_allocator() -> None:
     (MAPS, "glibc", True), (JEMALLOC, "jemalloc", True), (TCMALLOC, "tcmalloc", True),
     (MAPS, "jemalloc", False), (MAPS, "tcmalloc", False), (JEMALLOC, "glibc", False),
     (JEMALLOC, "tcmalloc", False),
-])  # fmt: skip
+])
 def test_an_allocator_that_is_not_there_is_an_error(maps: str, name: str, good: bool) -> None:
     library = allocator.preload(cell(allocator=name)).library
     if good:
@@ -85,7 +85,7 @@ def step(phase: str, ops: int, busy_ns: int) -> dict[str, Any]:
 
 
 def test_rates_of_steps_and_of_the_whole() -> None:
-    log = allocator.Log(fake(JEMALLOC), "libjemalloc.so.2", 0)
+    log = allocator.AllocatorLog(fake(JEMALLOC), "libjemalloc.so.2", 0)
     assert not list(log.line({"pid": 1}, 0.0))
     found: list[Measurement] = []
     for state in (
@@ -108,8 +108,8 @@ def test_peaks() -> None:
     assert [(m.metric, m.value) for m in peaks.measurements(0)] == [("VmPTE_peak", 9.0)]
 
 
-def redis_log(*states: dict[str, Any]) -> redis.Log:
-    log = redis.Log(fake(JEMALLOC), 0)
+def redis_log(*states: dict[str, Any]) -> redis.RedisLog:
+    log = redis.RedisLog(fake(JEMALLOC), 0)
     for state in ({"pid": 1}, *states):
         list(log.line(state, 0.0))
         list(log.memory(iter([Measurement("VmPTE", 8.0, "kB", 0, 0.1)])))

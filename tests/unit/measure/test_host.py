@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.measure import hoststate as host
-from harness.records.old_runs import HostState
+from harness.records.hosts import HostState
 
 STAT = """cpu  1480646 48014 329080 441760 5377 0 3810 19836 0 0
 cpu0 100 10 20 500 5 1 2 30 7 0
@@ -50,7 +50,7 @@ def test_frequencies() -> None:
     ],
 )
 def test_what_makes_a_boot_useless(state: HostState, word: str) -> None:
-    found = host.troubles(state)
+    found = state.troubles()
     assert (word in found[0]) if word else not found
 
 

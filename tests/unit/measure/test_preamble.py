@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from harness.machine.guest import Guest
+from harness.machine.session import Session
 from harness.measure import preamble
 
 
@@ -16,7 +16,7 @@ def test_the_page_lists_are_lengthened_and_the_guest_says_so() -> None:
         said.append(command)
         return SimpleNamespace(stdout="8\n")
 
-    guest = cast("Guest", SimpleNamespace(run=run))
+    guest = cast("Session", SimpleNamespace(run=run))
     assert preamble.lengthen_lists(guest) == "8"
     assert len(said) == 1
     assert f"echo {preamble.LONGEST} > {preamble.LISTS}" in said[0]

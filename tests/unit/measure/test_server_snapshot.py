@@ -1,4 +1,4 @@
-"""The letter's server, scaled: what is reckoned before a guest runs."""
+"""The published server, scaled: what is reckoned before a guest runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def vmpte_kb(made: Composition) -> float:
 
 @pytest.mark.parametrize("scale", [1, 64, 256, 4096, MOST_SCALE])
 @pytest.mark.parametrize("pages", [512, 64, 6])
-def test_the_letters_ratio_at_any_scale(scale: int, pages: int) -> None:
+def test_the_right_ratio_at_any_scale(scale: int, pages: int) -> None:
     made = compose(scale, pages)
     res_kb = made.live * made.live_pages * 4
     assert vmpte_kb(made) / res_kb == pytest.approx(110 / 590, rel=0.02)
@@ -44,7 +44,7 @@ def test_too_few_pages_per_table() -> None:
 @pytest.mark.parametrize(("memory_kb", "scale"), [
     (0.96 * 4 * GIB_KB, 256), (0.96 * 2 * GIB_KB, 512), (0.96 * 8 * GIB_KB, 128),
     (1024 * GIB_KB, 1), (GIB_KB / 2, 2048),
-])  # fmt: skip
+])
 def test_scale_fits_the_guest(memory_kb: float, scale: int) -> None:
     assert choose_scale(memory_kb) == scale
     check_fit(scale, memory_kb)
@@ -58,14 +58,14 @@ def test_guest_that_is_too_small() -> None:
         choose_scale(64 * 1024)
 
 
-def test_ratios_of_the_letters_own_figures() -> None:
-    letter = {"VmSize": 55 * 1024.0 * GIB_KB, "VmRSS": 590.0 * GIB_KB, "VmPTE": 110.0 * GIB_KB}
-    found = {m.metric: m.value for m in ratios(letter, 0)}
+def test_ratios_of_the_servers_own_figures() -> None:
+    original = {"VmSize": 55 * 1024.0 * GIB_KB, "VmRSS": 590.0 * GIB_KB, "VmPTE": 110.0 * GIB_KB}
+    found = {m.metric: m.value for m in ratios(original, 0)}
     assert found["VmPTE_per_VmRSS"] == pytest.approx(18.644, abs=1e-3)
     assert found["VmSize_per_VmRSS"] == pytest.approx(95.458, abs=1e-3)
     assert found["VmPTE_per_ideal"] == pytest.approx(110 * 512 / 590)
-    text = beside({k: v / 256 for k, v in letter.items()}, compose(256, 512))
-    assert "VmPTE   letter     110.0 GiB, ours x 256     110.0 GiB" in text
+    text = beside({k: v / 256 for k, v in original.items()}, compose(256, 512))
+    assert "VmPTE   original     110.0 GiB, ours x 256     110.0 GiB" in text
 
 
 def test_bad_parameters() -> None:

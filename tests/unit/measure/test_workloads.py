@@ -92,7 +92,7 @@ def test_missing_field_is_an_error(field: str) -> None:
 def test_lists_become_cells() -> None:
     cells = workloads.get("multi-fault").cells({"threads": [1, 8], "seconds": 3})
     assert [c["threads"] for c in cells] == [1, 8]
-    assert all(c["mode"] == "letter" for c in cells)
+    assert all(c["mode"] == "together" for c in cells)
 
 
 @pytest.mark.parametrize(("params", "words"), [

@@ -1,44 +1,39 @@
-"""A run records what is compared, and on which base it was measured."""
+"""What is compared is declared, within one lineage, and known before anything is measured."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import tomllib
 
 import pytest
 
-from harness.cli.common import Setup
-from harness.cli.experiment import declared_pairs
-from harness.core.progress import Progress
-from harness.core.workspace import Workspace
+from harness.core.errors import UserError
+from harness.measure.planning import declared
 from harness.project import config
+from harness.project.config import Project
+from harness.records.plans import Pair
 from tests.places import ROOT
 
-
-@pytest.fixture
-def env(tmp_path: Path) -> Setup:
-    project = config.load(ROOT)
-    return Setup(project, Workspace(tmp_path), Progress(-1))
+PROJECT = config.load(ROOT)
 
 
-def test_two_designs_in_one_run(env: Setup, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_designs_in_one_run() -> None:
     four = ["before", "after", "reclaim-off", "reclaim-on"]
-    assert declared_pairs(env, four) == [["before", "after"], ["reclaim-off", "reclaim-on"]]
-    assert capsys.readouterr().err == ""
-
-
-def test_who_stands_alone_is_said(env: Setup, capsys: pytest.CaptureFixture[str]) -> None:
-    assert declared_pairs(env, ["before", "after", "reclaim-on"]) == [["before", "after"]]
-    assert "reclaim-on: no declared comparison" in capsys.readouterr().err
-    assert declared_pairs(env, ["after"]) == []
-    assert capsys.readouterr().err == "", "one variant alone is not meant to be compared"
-
-
-def test_a_suite_compares_what_is_declared_too(env: Setup) -> None:
-    """A broken kernel is held against the sound one, not against the base."""
-    names = ["before-debug", "after-debug", "mutant-split-zero"]
-    assert declared_pairs(env, names) == [
-        ["before-debug", "after-debug"], ["after-debug", "mutant-split-zero"],
+    assert declared(PROJECT, four) == [
+        Pair(baseline="before", variant="after"),
+        Pair(baseline="reclaim-off", variant="reclaim-on"),
     ]
-    mutants = [name for name in env.project.config.variants if name.startswith("mutant-")]
-    sound = ["after-debug", "reclaim-after-debug"]
-    assert {new for old, new in env.project.comparisons([*mutants, *sound])} == set(mutants)
+
+
+def test_who_would_stand_alone_is_refused() -> None:
+    with pytest.raises(UserError, match="reclaim-on would be measured and compared with nothing"):
+        declared(PROJECT, ["before", "after", "reclaim-on"])
+    assert declared(PROJECT, ["after"]) == [], "one variant alone is not meant to be compared"
+
+
+def test_a_comparison_across_bases_is_refused_before_anything_is_measured() -> None:
+    raw = tomllib.loads((ROOT / "harness.toml").read_text())
+    raw["comparisons"].append({"baseline": "before", "variants": ["reclaim-on"]})
+    with pytest.raises(UserError, match="reclaim-on is compared with before, but one is built on"):
+        declared(
+            Project(PROJECT.root, config.parse(raw, "harness.toml")), ["before", "reclaim-on"]
+        )

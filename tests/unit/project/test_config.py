@@ -153,3 +153,79 @@ def test_keys_of_a_base_follow_its_kind(
     data["bases"]["x"] = table
     with pytest.raises(UserError, match=message):
         config.parse(data, "harness.toml", ROOT)
+
+
+def test_two_bases_are_compared_only_if_that_is_meant(data: dict[str, Any]) -> None:
+    """It would be measured for minutes and then not be compared: refused when the file is read."""
+    data["comparisons"].append({"baseline": "before", "variant": "reclaim-on"})
+    with pytest.raises(UserError, match=r"comparisons: reclaim-on .* before, .*across = true"):
+        config.parse(data, "harness.toml", ROOT)
+    data["comparisons"][-1]["across"] = True
+    project = config.Project(ROOT, config.parse(data, "harness.toml", ROOT))
+    (pair,) = project.pairs(["before", "reclaim-on"])
+    assert pair.across
+    assert not any(pair.across for pair in project.pairs(["before", "after"]))
+
+
+def test_a_family_is_a_variant_and_a_comparison_for_each_patch(
+    data: dict[str, Any], tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"broken/{name}.patch").parent.mkdir(exist_ok=True)
+        (tmp_path / f"broken/{name}.patch").write_text("")
+    data["families"] = {"bad": {"directory": "broken", "extends": "after-debug"}}
+    found = config.parse(data, "harness.toml", tmp_path)
+    one = found.variants["bad-one"]
+    assert one.patches == ["broken/one.patch"] and one.tree == "after-debug"
+    assert (one.series, one.config) == ("{series}", ["debug"])
+    pairs = config.Project(tmp_path, found).comparisons(["after-debug", "bad-one", "bad-two"])
+    assert pairs == [("after-debug", "bad-one"), ("after-debug", "bad-two")]
+    data["variants"]["bad-two"] = {}
+    with pytest.raises(UserError, match=r"families\.bad: variant 'bad-two' is there already"):
+        config.parse(data, "harness.toml", tmp_path)
+    data["families"] = {"bad": {"directory": "nowhere", "extends": "after-debug"}}
+    with pytest.raises(UserError, match=r"families\.bad: no \*\.patch in .*nowhere"):
+        config.parse(data, "harness.toml", tmp_path)
+    data["families"] = {"bad": {"directory": "broken", "extends": "aftre"}}
+    with pytest.raises(UserError, match=r"families\.bad: .*did you mean 'after'"):
+        config.parse(data, "harness.toml", tmp_path)
+
+
+def test_the_mutants_are_a_family() -> None:
+    project = config.load(ROOT)
+    patches = {path.stem for path in (ROOT / "tests/mutants").glob("*.patch")}
+    assert len(patches) == 13
+    assert {f"mutant-{name}" for name in patches} == {
+        name for name in project.config.variants
+        if name.startswith("mutant-") and not name.startswith("mutant-reclaim-")
+    }
+    assert (ROOT / "harness.toml").read_text().count("[variants.mutant") == 0
+
+
+def test_what_a_small_project_takes_for_granted() -> None:
+    found = config.parse(
+        {"bases": {"mine": {"kind": "dir", "path": "x"}}, "variants": {"a": {}, "b": {}},
+         "profiles": {"p": {"workloads": [{"name": "micro"}]}}}, "harness.toml",
+    )
+    assert (found.defaults.base, found.defaults.profile) == ("mine", "p")
+    assert found.defaults.variants == ["a", "b"]
+    assert found.bases["mine"].config == ["guest", "mm", "lean"]
+    assert found.guest.smp == 4 and "openssh-server" in found.image.packages
+    assert found.suites == {} and found.published == []
+
+
+def test_settings_are_laid_over_built_in_ones() -> None:
+    found = config.parse(
+        {"bases": {"mine": {"kind": "dir", "path": "x"}},
+         "settings": {"image": {"packages": ["openssh-server"]}, "guest": {"smp": 2}}}, "toml",
+    )
+    assert found.image.packages == ["openssh-server"] and found.image.suite
+    assert (found.guest.smp, found.guest.memory) == (2, "4G")
+
+
+def test_no_project_is_guessed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no harness\.toml in .* or above; run harness inside"):
+        config.load(tmp_path)
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/harness.toml").write_text('[bases.m]\nkind = "dir"\npath = "x"\n')
+    assert config.load(tmp_path / "a/b").root == tmp_path / "a"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness.report.data.load import load
+from harness.report.analysis.analyse import analyse
 from harness.report.pages.write import write_report
 from tests.unit.report.make_planned import OPS, make_plan
 from tests.unit.report.make_planned import write as write_planned
@@ -27,7 +27,7 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+]
 PROBE = """
 <pre id="probe"></pre><script>
 const rect = e => e.getBoundingClientRect();
@@ -49,8 +49,11 @@ const tables = [...document.querySelectorAll("table")].map(t => ({
   scopes: [...t.querySelectorAll("th")].every(h => h.scope)}));
 const focusable = [...document.querySelectorAll(".scroll, nav a, .skip, .links a")].map(e => {
   e.focus(); return document.activeElement === e; });
+const findings = document.getElementById("findings");
 document.getElementById("probe").textContent = JSON.stringify({plots, tables, paper,
-  focusable, summaryEnd: rect(document.getElementById("summary")).bottom + scrollY,
+  focusable, scripts: document.querySelectorAll("script").length,
+  tips: [...document.querySelectorAll("g.tip > title")].map(t => t.textContent),
+  findingsEnd: (findings ? rect(findings.closest("div")).bottom : 0) + scrollY,
   ink: getComputedStyle(document.body).color,
   page: [document.documentElement.scrollWidth, innerWidth],
   requests: performance.getEntriesByType("resource").map(e => e.name)});
@@ -65,7 +68,7 @@ def probe(page: Path, profile: Path, *flags: str) -> dict[str, Any]:
     copy = page.with_name("probe.html")
     copy.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
     argv = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "--window-size=1100,2000", *flags,
-            "--dump-dom", copy.as_uri()]  # fmt: skip
+            "--dump-dom", copy.as_uri()]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=True)
     found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-500:]
@@ -89,9 +92,8 @@ def contrast(first: str, second: str) -> float:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a run with a control, a crash and six boots of each variant."""
     directory = tmp_path_factory.mktemp("browser") / "r"
-    run = MakeRun(directory, variants=["before", "before-again", "after"], boots=6,
-                  keys={"before-again": "key-before"}, status={2: "crashed"}).write()  # fmt: skip
-    return write_report(load([run]), run).html
+    run = MakeRun(directory, control=True, boots=6, status={2: "crashed"}).write()
+    return write_report(analyse([run]), run).html
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -99,14 +101,17 @@ def test_plots_and_tables_are_there_and_readable(page: Path, tmp_path: Path, dar
     flags = ["--blink-settings=preferredColorScheme=0"] if dark else []
     seen = probe(page, tmp_path / "profile", *flags)
     assert [plot["id"] for plot in seen["plots"]] == [
-        "plot-change-faults-per-minute-tcg", "plot-vmpte-tcg", "plot-change-vmpte-tcg",
+        "plot-answer",
+        "plot-vmpte-tcg",
+        "plot-change-vmpte-tcg",
         "plot-multi-fault-faults-per-minute-by-threads-tcg",
-    ]  # fmt: skip
+        "plot-change-faults-per-minute-tcg",
+    ]
     for plot in seen["plots"]:
         check_plot(plot, seen["paper"])
     captions = [table["caption"] for table in seen["tables"]]
-    for start in ("The letter", "vmpte: after against before", "multi-fault: after against before",
-                  "Run ", "Kernels", "Boots"):  # fmt: skip
+    for start in ("Findings", "The letter", "Wall clock", "vmpte: after against before",
+                  "multi-fault: after against before", "Run ", "Kernels", "Boots"):
         assert any(caption.startswith(start) for caption in captions), start
     for table in seen["tables"]:
         assert table["rows"] >= 1
@@ -121,9 +126,9 @@ def check_plot(plot: dict[str, Any], paper: str) -> None:
     """Big enough, drawn, and no text cut off, unreadable or on top of another."""
     left, top, right, bottom = plot["outer"]
     assert right - left > 500
-    assert bottom - top > 150
-    assert plot["shapes"] > 8
-    assert len(plot["texts"]) > 8
+    assert bottom - top > 120
+    assert plot["shapes"] > 6
+    assert len(plot["texts"]) > 6
     for text in plot["texts"]:
         x0, y0, x1, y1 = text["box"]
         assert left - 1 <= x0 and x1 <= right + 1, f"{text['text']} is cut off"
@@ -159,7 +164,7 @@ def test_the_probe_notices_what_is_missing(page: Path, tmp_path: Path) -> None:
 def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of both clocks, a control, and workloads that the report knows nothing of."""
     run = write_planned(tmp_path_factory.mktemp("rich") / "r", make_plan(boots=6))
-    return write_report(load([run]), run).html
+    return write_report(analyse([run]), run).html
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -171,7 +176,7 @@ def test_whatever_was_measured_is_drawn_and_tabled(
     report = json.loads(rich.with_suffix(".json").read_text())
     drawn = [plot["id"].removeprefix("plot-") for plot in seen["plots"]]
     assert sorted(drawn) == sorted(Path(p["file"]).stem for p in report["plots"])
-    assert len(drawn) == 11
+    assert drawn[0] == "answer" and len(drawn) == 12
     for plot in seen["plots"]:
         check_plot(plot, seen["paper"])
     said = " ".join(text["text"] for plot in seen["plots"] for text in plot["texts"])
@@ -181,18 +186,28 @@ def test_whatever_was_measured_is_drawn_and_tabled(
     for workload in ("vmpte", "chunky", "heap", "op-cost", "multi-fault"):
         captions = [t["caption"] for t in seen["tables"] if t["caption"].startswith(workload)]
         assert captions, workload
-        assert all(("TCG (soft" in c) != ("icount" in c) for c in captions), "one clock a table"
+        for caption in captions:
+            clocks = [name in caption for name in ("TCG (software", "icount (TCG")]
+            assert sum(clocks) == 1, "one clock a table"
     assert all(len(t["widths"]) == 1 and t["scopes"] and t["rows"] for t in seen["tables"])
     assert all(seen["focusable"]) and len(seen["focusable"]) > 20
     assert seen["page"][0] <= seen["page"][1]
 
 
-def test_the_summary_fits_a_screen_and_begins_with_the_control(rich: Path, tmp_path: Path) -> None:
-    seen = probe(rich, tmp_path / "profile", "--window-size=1280,1000")
+def test_the_answer_fits_a_screen(rich: Path, tmp_path: Path) -> None:
+    seen = probe(rich, tmp_path / "profile", "--window-size=1280,1100")
     first = seen["tables"][0]
-    assert first["section"] == "summary"
-    assert first["text"].split("\n")[1].startswith("A/A control") or "A/A control" in first["text"]
-    assert seen["summaryEnd"] <= 1000
+    assert first["section"] == "answer" and first["rows"] <= 7
+    assert first["text"].split("\n")[1].startswith("finding")
+    assert "A/A control" not in first["text"]
+    assert 300 < seen["findingsEnd"] <= 1250
+
+
+def test_marks_tell_their_boots_and_no_script_is_needed(rich: Path, tmp_path: Path) -> None:
+    seen = probe(rich, tmp_path / "profile")
+    assert seen["scripts"] == 1, "the probe's own"
+    assert any("Boots: before: " in tip and "after: " in tip for tip in seen["tips"])
+    assert all(len(tip) > 20 for tip in seen["tips"]) and len(seen["tips"]) > 100
 
 
 def test_a_narrow_window_scrolls_tables_not_the_page(rich: Path, tmp_path: Path) -> None:
@@ -203,6 +218,6 @@ def test_a_narrow_window_scrolls_tables_not_the_page(rich: Path, tmp_path: Path)
 def test_it_prints(rich: Path, tmp_path: Path) -> None:
     target = tmp_path / "report.pdf"
     argv = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'p'}", "--no-pdf-header-footer",
-            f"--print-to-pdf={target}", rich.as_uri()]  # fmt: skip
+            f"--print-to-pdf={target}", rich.as_uri()]
     subprocess.run(argv, capture_output=True, timeout=300, check=True)
     assert 8 <= target.read_bytes().count(b"/Type /Page\n") <= 25

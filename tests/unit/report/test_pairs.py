@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from harness.records.plans import Pair, Plan
 from harness.report.analysis.pairs import baselines, declared
+from harness.report.data.identity import Column
 
-FOUR = ["before", "after", "reclaim-off", "reclaim-on"]
-PLAN = {"comparisons": [["before", "after"], ["reclaim-off", "reclaim-on"]]}
+
+def plan(*pairs: tuple[str, str]) -> Plan:
+    """A plan that declares these: baseline, variant."""
+    return Plan(variants=[], comparisons=[Pair(baseline=b, variant=v) for b, v in pairs])
+
+
+TWO = plan(("before", "after"), ("reclaim-off", "reclaim-on"))
+
+
+def columns(*names: str, run: str = "") -> list[Column]:
+    """Sides of these variants."""
+    return [Column(name, run=run) for name in names]
 
 
 def test_pairs_are_those_of_the_plan() -> None:
-    assert baselines([PLAN], FOUR, FOUR) == {"after": "before", "reclaim-on": "reclaim-off"}
-    assert baselines([PLAN], FOUR, ["after", "reclaim-off", "reclaim-on"]) == {
-        "reclaim-on": "reclaim-off",
-    }
-    assert baselines([{"comparisons": []}], FOUR, FOUR) == {}
+    before, after, off, on = columns("before", "after", "reclaim-off", "reclaim-on")
+    assert baselines([TWO], [before, after, off, on]) == {after: before, on: off}
+    assert baselines([TWO], [after, off, on]) == {on: off}
+    assert baselines([plan()], [before, after, off, on]) == {}
 
 
-def test_controls_are_compared_with_the_first_whatever_is_declared() -> None:
-    columns = ["before", "before again", "after"]
-    assert baselines([PLAN], columns, columns, {"before again"}) == {
-        "before again": "before", "after": "before",
-    }
+def test_a_control_is_compared_with_its_own_build_whatever_is_declared() -> None:
+    before, after = columns("before", "after")
+    control = Column("before", control=True)
+    assert baselines([TWO], [before, control, after]) == {control: before, after: before}
+    assert baselines([plan()], [before, control]) == {control: before}
 
 
-def test_runs_of_before_compare_with_the_first() -> None:
-    assert baselines([{}], FOUR, FOUR[:3]) == {"after": "before", "reclaim-off": "before"}
-    assert declared([{"comparisons": "x"}]) is None
-    assert declared([{}, {"comparisons": [["a"], 3, ["a", "b"]]}]) == {"b": "a"}
+def test_where_plans_differ_the_first_holds() -> None:
+    assert declared([plan(("a", "b")), plan(("c", "b"), ("a", "d"))]) == {"b": "a", "d": "a"}
 
 
 def test_columns_of_several_runs_find_their_own_baseline() -> None:
-    columns = ["before", "after@one", "after@two"]
-    assert baselines([PLAN], columns, columns) == {"after@one": "before", "after@two": "before"}
-    columns = ["before@one", "before@two", "after@one", "after@two"]
-    assert baselines([PLAN], columns, columns) == {
-        "after@one": "before@one", "after@two": "before@two",
-    }
+    (before,) = columns("before")
+    (one,), (two,) = columns("after", run="one"), columns("after", run="two")
+    assert baselines([TWO], [before, one, two]) == {one: before, two: before}
+    first, second = columns("before", "after", run="one"), columns("before", "after", run="two")
+    assert baselines([TWO], [*first, *second]) == {first[1]: first[0], second[1]: second[0]}

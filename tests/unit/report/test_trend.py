@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from itertools import permutations
@@ -11,19 +12,17 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UserError
-from harness.measure.schedule import Cell, PlannedBoot
+from harness.records.plans import Cell, PlannedBoot
 from harness.report.analysis import stats
-from harness.report.analysis.trend import Trend, text, trends
+from harness.report.analysis.trend import Trend, trends
 from harness.report.data.find import all_runs
-from harness.report.pages.trend_page import write_trend
+from harness.report.pages.trend_page import trend_json, trend_text, write_trend
 from tests.unit.report.make_planned import Point, make_plan, numbers, write
-
-Numbers = Callable[[PlannedBoot, Cell, random.Random], Iterator[Point]]
 
 
 def runs(folder: Path, count: int, factor: Callable[[int, str, PlannedBoot], float]) -> list[Path]:
     """Runs of both clocks on successive days; ``factor`` is applied to (run, metric, boot)."""
-    plan = make_plan(strange=False)
+    plan = make_plan(strange=False, histories=3)
     found = []
     for number in range(count):
         def scaled(boot: PlannedBoot, cell: Cell, rng: random.Random, number: int = number) \
@@ -37,7 +36,7 @@ def runs(folder: Path, count: int, factor: Callable[[int, str, PlannedBoot], flo
 
 
 def by_name(found: list[Trend]) -> dict[tuple[str, int, str], Trend]:
-    return {(t.row.metric, t.row.params.get("threads", 0), t.variant): t for t in found}
+    return {(t.row.metric.name, int(t.row.params.get("threads", 0)), t.variant): t for t in found}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def stepped(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Trend], list
     """Ten runs: counts of `after` fall at run 6, all rates at run 5, VmPTE of `after` at run 8."""
 
     def factor(number: int, metric: str, boot: PlannedBoot) -> float:
-        after = boot.kernel == "after"
+        after = boot.variant == "after"
         if metric == "instructions_per_fault" and after and number >= 6:
             return 0.996
         if metric == "VmPTE" and after and number >= 8:
@@ -68,16 +67,24 @@ def test_steps_are_where_they_were_made(stepped: tuple[list[Trend], list[Path]])
 def test_runs_stand_in_the_order_of_time(stepped: tuple[list[Trend], list[Path]]) -> None:
     for trend in stepped[0]:
         assert [p.run for p in trend.points] == [f"r{n}" for n in range(10)]
-        assert not trend.variant.endswith("(control)")
+    assert {trend.variant for trend in stepped[0]} == {"before", "after"}
 
 
 def test_text_and_json_hold_every_run(stepped: tuple[list[Trend], list[Path]]) -> None:
     trend = by_name(stepped[0])["VmPTE", 0, "after"]
-    lines = text([trend], ["something"]).splitlines()
+    text = trend_text(stepped[0], ["something"])
+    lines = text.splitlines()
     assert lines[0] == "! something"
-    assert lines[-2].endswith("step -50.00 %") and len(lines) == 14
-    points = trend.as_dict()["points"]
-    assert points[8]["step"] == "-50.00 %" and points[0]["median"] == 234
+    assert len(lines) < 60 and max(map(len, lines)) <= 120
+    assert text.index("-50.00 % at r8") < text.index("none"), "steps first"
+    (plain,) = json.loads(json.dumps(trend_json([trend])))
+    assert plain["points"][8]["step"] == "-50.00 %" and plain["points"][0]["median"] == 234
+
+
+def test_what_was_measured_once_has_no_line(tmp_path: Path) -> None:
+    (run,) = runs(tmp_path, 1, lambda *_: 1.0)
+    found, _ = trends([run])
+    assert trend_text(found, []) == "14 cells measured in one run only: no trend, see the page."
 
 
 def test_page_holds_a_plot_and_tables(
@@ -100,7 +107,7 @@ def test_chosen_metric_and_bad_runs(tmp_path: Path) -> None:
     good = runs(tmp_path / "runs", 2, lambda *_: 1.0)
     (tmp_path / "runs" / "r1" / "samples.jsonl").unlink()
     found, warnings = trends([*good, tmp_path], ["VmRSS"])
-    assert {t.row.metric for t in found} == {"VmRSS"}
+    assert {t.row.metric.name for t in found} == {"VmRSS"}
     assert any("r1 is left out" in w for w in warnings) and len(warnings) == 2
     with pytest.raises(UserError, match="no run holds"):
         trends(good, ["nonsense"])

@@ -1,66 +1,153 @@
-"""A guest that only pretends: it answers commands from a script."""
+"""A laboratory whose guests only pretend: they answer commands from a script."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Literal, Self
 
-from harness.core.errors import InfrastructureError
-from harness.machine.oops import Event
-from harness.machine.ssh import Result
-from harness.records.old_verdicts import Verdict
+from harness.core.deadline import Deadline
+from harness.core.errors import GuestCrash, InfrastructureError
+from harness.core.progress import Progress
+from harness.core.workspace import Workspace
+from harness.image.rootfs import Image
+from harness.kernel.build.builds import Build
+from harness.machine.accel import Accel
+from harness.machine.session import Result, Sink
+from harness.project import config
+from harness.project.config import Project
+from harness.records.events import Event, FalseStart
+from harness.records.hosts import ImageRecord
+from harness.records.kernels import Kernel, SourceRecord
+from harness.records.plans import PlannedTest, SuitePlan
+from harness.records.verdicts import Verdict
 from harness.suites.health import PROBE
-from harness.suites.judgement import judge
-from harness.suites.suite import Queue, Suite, SuiteRunner, TestCase
+from harness.suites.suite import Suite
+from harness.suites.testboots import TestBoot
+from harness.suites.testrunner import SuiteRunner, TestQueue
+from harness.suites.workbench import Workbench
+from tests.places import ROOT
 
 HEALTHY = "0 100 1 Avail 900000 900000"
+Answer = tuple[int, str] | Exception | Event
+"""An exit code and output, an error to raise, or an event on the console."""
+
+
+def event(kind: str, words: str, *, fatal: bool = False) -> Event:
+    return Event(kind=kind, title=words, text=words, fatal=fatal)
+
+
+def planned(name: str, **more: object) -> PlannedTest:
+    """A test whose command is its name."""
+    return PlannedTest.model_validate({
+        "name": name, "command": name, "seconds": 0.0, "fixed": 60.0, **more,
+    })
 
 
 class FakeProcess:
     """Ends at once with the scripted code and text."""
 
-    def __init__(self, code: int, text: str) -> None:
-        self.code, self.text = code, text
+    stderr = ""
+
+    def __init__(self, command: str, code: int, text: str) -> None:
+        self.command, self.code, self.text = command, code, text
+
+    def write(self, data: bytes) -> None: ...
 
     def close_input(self) -> None: ...
 
-    def chunks(self, deadline: object) -> Iterator[tuple[bytes, bytes]]:
+    def chunks(self, deadline: Deadline) -> Iterator[tuple[bytes, bytes]]:
         yield self.text.encode(), b""
 
-    def wait(self, deadline: object) -> int:
+    def line(self, deadline: Deadline) -> str | None:
+        return None
+
+    def wait(self, deadline: Deadline) -> int:
         return self.code
 
 
-class FakeGuest:
-    """``answers``: test -> (code, output), an exception to raise, or an event to show.
+@dataclass
+class Script:
+    """What guests do. ``answers``: last line of a command -> its end; what is not there passes."""
 
-    ``states``: test -> what the probe says after it, in health.PROBE's words.
-    """
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    states: Mapping[str, str] = field(default_factory=dict)
+    """Test -> what the probe says after it, in health.PROBE's words."""
+    answers_late: bool = True
+    """Whether a guest answers after a test that took too long."""
+    at_boot: Sequence[Event] = ()
+    boots: Sequence[Exception | None] = ()
+    """What the first boots raise; None: they come up."""
+    runs: Mapping[str, str] = field(default_factory=dict)
+    """Command of prepare() or ask() -> its output."""
+    codes: Mapping[str, int] = field(default_factory=dict)
+    """The same -> its exit code, when it is not 0."""
 
-    def __init__(self, answers: dict[str, Any], states: dict[str, str], answers_late: bool) -> None:
-        self.answers, self.states, self.answers_late = answers, states, answers_late
+
+class FakeSession:
+    """One boot of the script."""
+
+    machine = "guest"
+    title = "a kernel"
+    accel: Literal["tcg"] = "tcg"
+
+    def __init__(self, script: Script, directory: Path, trouble: Exception | None = None) -> None:
+        self.script, self.directory, self._trouble = script, directory, trouble
+        self.log = directory / "console.log"
+        self.argv = ["qemu"]
+        self.seconds_to_ready: float | None = None
+        self.false_starts: list[FalseStart] = []
         self.events: list[Event] = []
-        self.false_starts: list[object] = []
+        self.pushed: list[str] = []
         self.killed = False
-        self.state = HEALTHY
-        self.session = self
+        self._state = HEALTHY
 
-    def start(self, command: str) -> Any:
+    def __enter__(self) -> Self:
+        self.boot()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def boot(self) -> None:
+        if isinstance(self._trouble, GuestCrash):
+            self.events.append(event(self._trouble.kind, self._trouble.message, fatal=True))
+        if self._trouble is not None:
+            raise self._trouble
+        self.seconds_to_ready = 1.0
+        self.events += self.script.at_boot
+
+    def start(self, command: str, *, pty: bool = False) -> FakeProcess:
         name = command.rsplit("\n", 1)[1]
-        self.state = self.states.get(name, HEALTHY)
-        answer = self.answers[name]
+        self._state = self.script.states.get(name, HEALTHY)
+        answer = self.script.answers.get(name, (0, ""))
+        if isinstance(answer, GuestCrash):
+            self.events.append(event(answer.kind, answer.message, fatal=True))
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, Event):
             self.events.append(answer)
-            return FakeProcess(0, "")
-        return FakeProcess(*answer)
+            return FakeProcess(command, 0, "")
+        return FakeProcess(command, *answer)
 
-    def run(self, command: str, *, seconds: float = 0, check: bool = True) -> Result:
+    def run(
+        self, command: str, *, seconds: float = 0, deadline: Deadline | None = None,
+        check: bool = True, data: bytes | None = None, on_stdout: Sink | None = None,
+        on_stderr: Sink | None = None,
+    ) -> Result:
         if command == PROBE:
-            return Result(0, self.state, "")
-        if not self.answers_late:
+            return Result(0, self._state, "")
+        if command.startswith("uname -a; "):
+            return Result(0, "Linux guest 6.1.192\nroot=/dev/vda\n2\nMemTotal: 1024 kB\n", "")
+        if command in self.script.runs or command in self.script.codes:
+            code = self.script.codes.get(command, 0)
+            return Result(code, self.script.runs.get(command, ""), "")
+        if not self.script.answers_late:
             raise InfrastructureError("no answer")
         return Result(0, "PID STAT", "")
 
@@ -68,30 +155,107 @@ class FakeGuest:
         return 0.0
 
     def check(self) -> None: ...
-    def boot(self) -> None: ...
     def power_off(self) -> None: ...
+    def wait_end(self) -> None: ...
+
+    def push(self, local: Path, remote: str) -> None:
+        self.pushed.append(remote)
+
+    def pull(self, remote: str, local: Path) -> None: ...
+
+    def pin(self, cpus: list[int]) -> list[int]:
+        return []
+
+    def shell(self) -> list[str]:
+        return []
 
     def kill(self) -> None:
         self.killed = True
 
 
+class FakeLab:
+    """Boots :class:`FakeSession`; ``scripts``: variant -> its guests' script."""
+
+    def __init__(
+        self, root: Path, scripts: Mapping[str, Script] | None = None,
+        project: Project | None = None,
+    ) -> None:
+        self.project = project or config.load(ROOT)
+        self.workspace = Workspace(root / "workspace")
+        self.progress = Progress(-1)
+        self.scripts = scripts or {}
+        self.sessions: list[FakeSession] = []
+        self.keys: dict[str, str] = {}
+        """Variant -> key of its build."""
+        self.root = root
+
+    def build(self, variant: str) -> Build:
+        directory = self.root / "builds" / variant
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "System.map").touch()
+        key = self.keys.get(variant, f"key-{variant}")
+        source = SourceRecord(kind="debian", version="6.1.192-1", digest="d")
+        return Build(directory, Kernel(
+            variant=variant, key=key, base="debian-6.1", release="6.1.192", source=source,
+        ))
+
+    def image(self) -> Image:
+        return Image(self.root, ImageRecord(key="image"))
+
+    def programs(self) -> Path:
+        return self.root / "programs"
+
+    def accel(self, name: str, build: Build, smp: int) -> Accel:
+        return Accel("tcg", "pretends")
+
+    def boot(
+        self, kernel: str | Build, *, smp: int | None = None, memory: str | None = None,
+        append: str = "", accel: str = "auto", directory: Path | None = None,
+        disks: Sequence[Path] = (), gdb: bool = False, crowd: float = 1.0,
+        boot_seconds: float | None = None,
+    ) -> FakeSession:
+        assert isinstance(kernel, Build) and directory is not None
+        directory.mkdir(parents=True)
+        script = self.scripts.get(kernel.variant, Script())
+        number = sum(kernel.variant in session.directory.name for session in self.sessions)
+        trouble = script.boots[number] if number < len(script.boots) else None
+        session = FakeSession(script, directory, trouble)
+        self.sessions.append(session)
+        return session
+
+
+class ListedSuite(Suite):
+    """A suite of a given list of tests."""
+
+    name = "races"
+    title = "tests of the tests"
+
+    def __init__(self, tests: Sequence[PlannedTest], *, leaks: bool = True) -> None:
+        self._tests, self.leaks = list(tests), leaks
+
+    def tests(self, lab: Workbench, plan: SuitePlan) -> list[PlannedTest]:
+        return self._tests
+
+
 def run_suite(
-    answers: dict[str, Any], logs: Path, *, states: dict[str, str] | None = None,
-    answers_late: bool = True, leaks: bool = True, at_boot: Event | None = None,
+    answers: Mapping[str, Answer], root: Path, *, states: Mapping[str, str] | None = None,
+    answers_late: bool = True, leaks: bool = True, at_boot: Sequence[Event] = (),
+    boots: Sequence[Exception | None] = (),
 ) -> list[Verdict]:
-    """The verdicts of a suite whose tests are the keys of ``answers``."""
-    guests: list[FakeGuest] = []
+    """The verdicts of a suite whose tests are the keys of ``answers``; logs go to ``root``/logs."""
+    script = Script(answers, states or {}, answers_late, at_boot, boots)
+    sessions: list[FakeSession] = []
 
-    def boot() -> tuple[int, Any]:
-        guests.append(FakeGuest(answers, states or {}, answers_late))
-        guests[-1].events += [at_boot] if at_boot else []
-        return len(guests) - 1, guests[-1]
+    def boot() -> TestBoot:
+        trouble = boots[len(sessions)] if len(sessions) < len(boots) else None
+        sessions.append(FakeSession(script, root / f"{len(sessions):02d}", trouble))
+        return TestBoot(len(sessions) - 1, "after", sessions[-1], root, lambda record: None)
 
-    suite = Suite("races", lambda guest: None, judge, leaks=leaks)
-    runner = SuiteRunner(suite, "after", boot, logs)
-    tests = [TestCase(name, name, 0.0, fixed=60.0) for name in answers]
-    found = list(runner.run(Queue(tests)))
-    assert all(guest.killed for guest in guests)
+    tests = [planned(name) for name in answers]
+    runner = SuiteRunner(
+        ListedSuite(tests, leaks=leaks), "after", boot, root / "logs",
+        prepare=lambda session: None,
+    )
+    found = list(runner.run(TestQueue(tests)))
+    assert all(session.killed for session in sessions)
     return found
-
-

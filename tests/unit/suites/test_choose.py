@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from harness.core.errors import UserError
+from harness.records.plans import PlannedTest
 from harness.suites.choose import choose
-from harness.suites.suite import TestCase
 
 NAMES = ["mmap01", "mmap02", "oom01", "oom02", "userfaultfd anon 20 16"]
-TESTS = [TestCase(name, name, 1.0) for name in NAMES]
+TESTS = [PlannedTest(name=name) for name in NAMES]
 
 
 @pytest.mark.parametrize(

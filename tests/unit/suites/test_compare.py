@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.records.old_verdicts import Verdict, Word
+from harness.records.verdicts import Verdict, Word
 from harness.suites.compare import Difference, compare, to_confirm
 
 LETTERS: dict[str, Word] = {

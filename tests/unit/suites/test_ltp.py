@@ -58,7 +58,7 @@ def test_a_reason_is_the_line_with_the_verdicts_mark() -> None:
 def test_plan(workspace: Workspace, tmp_path: Path) -> None:
     skip = tmp_path / "skip"
     skip.write_text("# a comment\nfails broken here\nbreaks # hash\nskips\n")
-    tests = ltp.plan(open_tree(workspace, TREE), ["ends", "other"], only=[],
+    tests = ltp.planned(open_tree(workspace, TREE), ["ends", "other"], only=[],
                      skip=ltp.read_skips(skip), seconds=1.0)
     assert [t.name for t in tests][:3] == ["passes", "fails", "breaks"]
     assert len({t.name for t in tests}) == len(tests) == 21  # `passes` is in both
@@ -66,7 +66,7 @@ def test_plan(workspace: Workspace, tmp_path: Path) -> None:
         "fails": "skip: broken here", "breaks": "skip: hash", "skips": "skip: listed",
     }
     with pytest.raises(UserError, match="no suite 'mm'"):
-        ltp.plan(open_tree(workspace, TREE), ["mm"], only=[], skip={}, seconds=1.0)
+        ltp.planned(open_tree(workspace, TREE), ["mm"], only=[], skip={}, seconds=1.0)
 
 
 @pytest.mark.parametrize("inside", ["", "opt/ltp/", "./"])

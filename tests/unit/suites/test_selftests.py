@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import UserError
+from harness.records.plans import PlannedTest
 from harness.suites import selftests
 from harness.suites import selftests_tree as compiled
+from harness.suites.choose import choose
 from harness.suites.judgement import Outcome
-from harness.suites.suite import TestCase
 from tests.places import ROOT
 
 SCRIPT = """\
@@ -102,10 +103,10 @@ okay 6 is no verdict
 
 
 def test_choosing() -> None:
-    tests = [TestCase(name, "", 1.0) for name in ("ksm -M", "ksm -U", "gup -a")]
+    tests = [PlannedTest(name=name) for name in ("ksm -M", "ksm -U", "gup -a")]
 
     def names(*only: str) -> list[str]:
-        return [test.name for test in selftests.choose(tests, only)]
+        return [test.name for test in choose(tests, only)]
 
     assert names() == ["ksm -M", "ksm -U", "gup -a"]
     assert names("gup", "ksm") == names()

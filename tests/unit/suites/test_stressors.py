@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from harness.machine.ssh import Result
+from pathlib import Path
+
 from harness.suites.judgement import Outcome
 from harness.suites.stressors import judge_stress, judge_trinity, plan_stress, plan_trinity
+from tests.unit.suites.fakes import FakeSession, Script
 
 CLASS = "class 'vm' stressors: bad-altstack bigheap mmap vm-rw\n"
 GOOD = """\
@@ -15,15 +17,14 @@ stress-ng: info:  [46] successful run completed in 7.13s
 """
 
 
-class Guest:
+def guest(tmp_path: Path) -> FakeSession:
     """Has a stress-ng and no trinity."""
+    listing = "stress-ng --class vm? 2>&1 || true"
+    return FakeSession(Script(runs={listing: CLASS}, codes={"command -v trinity": 1}), tmp_path)
 
-    def run(self, command: str, *, check: bool = True) -> Result:
-        return Result(0, CLASS, "") if "stress-ng" in command else Result(1, "", "")
 
-
-def test_stressors_share_the_time() -> None:
-    tests = plan_stress(Guest(), [], 40.0, 7)
+def test_stressors_share_the_time(tmp_path: Path) -> None:
+    tests = plan_stress(guest(tmp_path), [], 40.0, 7)
     assert [t.name for t in tests] == ["bad-altstack", "bigheap", "mmap", "vm-rw"]
     assert all("--verify" in t.command and "--timeout 10s --seed 7" in t.command for t in tests)
 
@@ -44,8 +45,8 @@ def test_stress_verdicts() -> None:
     assert judge_stress(Outcome(1, hangs)).word == "skip"
 
 
-def test_trinity_is_skipped_where_it_is_not() -> None:
-    (test,) = plan_trinity(Guest(), [], 60.0, 3)
+def test_trinity_is_skipped_where_it_is_not(tmp_path: Path) -> None:
+    (test,) = plan_trinity(guest(tmp_path), [], 60.0, 3)
     assert test.skip == "trinity is not in the image" and "-s 3" in test.command
     ran = "[main] Ran 512 syscalls. Successes: 9  Failures: 503\n"
     assert [judge_trinity(Outcome(code, ran)).word for code in (0, 1, 127, 139)] == [

@@ -9,7 +9,8 @@ import pytest
 from harness.core.errors import UserError
 from harness.kernel.build import decode
 from harness.machine.oops import Collector
-from harness.records.old_verdicts import Verdict
+from harness.records.events import Event
+from harness.records.verdicts import Verdict
 from harness.suites.triage import Signature, all_known, load_known, signature, sort_bugs
 from tests.places import DATA
 
@@ -72,8 +73,8 @@ def test_without_a_stack_the_announcement_counts() -> None:
 
 
 def verdict(test: str, *oopses: str) -> Verdict:
-    return Verdict(suite="s", test=test, variant="after", verdict="crash", splats=list(oopses),
-                   kinds=["oops"] * len(oopses))
+    events = [Event(kind="oops", title=text.splitlines()[0], text=text) for text in oopses]
+    return Verdict(suite="s", test=test, variant="after", verdict="crash", events=events)
 
 
 def test_bugs_are_counted_and_known_ones_come_last() -> None:

@@ -1,0 +1,166 @@
+"""``harness bisect``: the commit that moved a number, or broke a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli import common
+from harness.cli.compare_command import Fragments
+from harness.core.errors import UserError
+from harness.core.progress import Progress
+from harness.core.workspace import Workspace
+from harness.records.record import Scalar
+
+if TYPE_CHECKING:
+    from harness.search import BrokenTest, Effect
+
+
+Workload = Annotated[
+    str | None, typer.Option("--workload", help="What is measured, see --metric.")
+]
+Metric = Annotated[str | None, typer.Option("--metric", help="The number that has moved.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", metavar="NAME=VALUE", help="A parameter of the workload; may be repeated."
+    ),
+]
+Least = Annotated[
+    float | None,
+    typer.Option("--least", min=0.0, help="By how many percent it must move [0.25]."),
+]
+Accel = Annotated[str | None, typer.Option("--accel", help="icount, kvm or tcg [icount].")]
+Stability = Annotated[
+    str | None,
+    typer.Option(
+        "--stability", metavar="SUITE/TEST", help="A test that fails now, instead of a metric."
+    ),
+]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="DIR", help="Go on with this search.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Its directory [below results/].")
+]
+
+
+def bisect(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TREE] GOOD BAD",
+            help="A good commit and a later bad one of a git tree [the one around here].",
+        ),
+    ] = None,
+    workload: Workload = None,
+    metric: Metric = None,
+    param: Parameters = None,
+    least: Least = None,
+    accel: Accel = None,
+    stability: Stability = None,
+    config: Fragments = None,
+    resume: Resume = None,
+    out: Out = None,
+    jobs: common.Jobs = None,
+    dry_run: common.DryRun = False,
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = False,
+    workspace: common.WorkspaceDir = None,
+) -> None:
+    """Find the commit that made something dearer, or from which a test fails.
+
+    Counting instructions one boot a commit decides. What does not build is skipped.
+
+    Example: harness bisect ~/linux v6.12 HEAD --workload common --param op=pipe
+             --metric instructions_per_op
+    """
+    from harness import search  # noqa: PLC0415
+    from harness.core import moments  # noqa: PLC0415
+    from harness.measure import bisection  # noqa: PLC0415
+    from harness.project import adhoc  # noqa: PLC0415
+
+    if resume is not None:
+        if words or workload or metric or param or stability or out:
+            raise UserError("--resume goes on with a search as it is", hint="give nothing else")
+        record, directory = search.load(resume), resume
+    else:
+        tree, good, bad = _range(words or [])
+        what = _what(workload, metric, param, least, accel, stability)
+        record = search.begin(search.Stretch(tree, good, bad), what)
+        directory = out or adhoc.around().results / f"{moments.stamp()}-bisect"
+    if dry_run:
+        common.say(
+            f"{len(record.commits) - 1} commits; at most {bisection.builds_left(record)} are built "
+            "and booted, and the bad one if nothing else is"
+        )
+        return
+    found = search.run(
+        record, directory, workspace=Workspace(workspace),
+        progress=Progress(-1 if quiet else 1 if verbose else 0), fragments=tuple(config or ()),
+        jobs=jobs,
+    )
+    if as_json:
+        common.print_json(found.exported())
+    else:
+        common.say(search.words(found))
+
+
+def _range(words: list[str]) -> tuple[Path, str, str]:
+    if len(words) == 2 and not Path(words[0]).expanduser().is_dir():
+        return Path.cwd(), words[0], words[1]
+    if len(words) == 3:
+        return Path(words[0]).expanduser(), words[1], words[2]
+    raise UserError(
+        "a search needs a good and a bad commit", hint="harness bisect [TREE] GOOD BAD"
+    )
+
+
+def _what(
+    workload: str | None, metric: str | None, param: list[str] | None, least: float | None,
+    accel: str | None, stability: str | None,
+) -> Effect | BrokenTest:
+    from harness import search  # noqa: PLC0415
+
+    if stability is not None:
+        if workload or metric or param or least is not None:
+            raise UserError("--stability and a metric are both given", hint="give one of them")
+        suite, slash, test = stability.partition("/")
+        if not slash or not test:
+            raise UserError(
+                f"--stability {stability} names no test", hint="SUITE/TEST, as in races/race-fork"
+            )
+        return search.BrokenTest(suite, test)
+    if not workload or not metric:
+        raise UserError(
+            "nothing says what is searched for",
+            hint="--workload W --metric M, or --stability SUITE/TEST",
+        )
+    return search.Effect(
+        workload, _params(param or []), metric, accel or "icount",
+        search.RESOLUTION_PCT if least is None else least,
+    )
+
+
+def _params(words: list[str]) -> dict[str, Scalar]:
+    found: dict[str, Scalar] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise UserError(f"--param {word} is no NAME=VALUE", hint="--param op=pipe")
+        found[name] = _scalar(value)
+    return found
+
+
+def _scalar(text: str) -> Scalar:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,217 @@
+"""``harness compare`` and ``harness try``: two commits of a git tree, or a series on one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli import bench_command, common, report_command
+from harness.cli.bench_command import Accels, Boots, Repeat, Rounds, Threads, Workloads
+from harness.cli.common import Words
+from harness.cli.once import PROGRAM
+from harness.core.errors import EXIT_GUEST_CRASH, EXIT_REGRESSION, UserError
+
+if TYPE_CHECKING:
+    from harness.kernel.source.commits import Commit
+    from harness.lab import Lab
+    from harness.measure.planning import Overrides
+    from harness.records.plans import Plan
+
+Fragments = Annotated[
+    Words | None,
+    typer.Option(
+        "--config", parser=Words.parse, metavar="A,B",
+        help="Your .config, or fragments: files, or names of built-in ones [guest,mm,lean].",
+    ),
+]
+RunDirectory = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="The run's directory [below results/].")
+]
+Mail = Annotated[
+    bool, typer.Option("--mail", help="Print plain text, 72 columns, for a mailing list.")
+]
+VERDICTS = ("higher", "lower", "cannot tell")
+
+
+def _verdicts(text: str) -> Words:
+    found = Words.parse(text)
+    for word in found:
+        if word not in VERDICTS:
+            raise UserError(
+                f"--fail-on {word}: no such verdict", hint=f"one of {', '.join(VERDICTS)}"
+            )
+    return found
+
+
+FailOn = Annotated[
+    Words | None,
+    typer.Option(
+        "--fail-on", parser=_verdicts, metavar="VERDICT",
+        help="Exit with 1 when a cost has this verdict: higher, lower or 'cannot tell'.",
+    ),
+]
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds", min=0.1, help="How long a run of the program may take on a fast machine [60].",
+    ),
+]
+Unrelated = Annotated[
+    bool, typer.Option("--unrelated", help="Compare although the two share no history.")
+]
+
+
+def compare(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[TREE] BASE [TIP]",
+            help="Two commits (or BASE..TIP) of a git tree of the kernel [the one around here]. "
+            "Without a TIP: the work tree as it is, with what is not committed.",
+        ),
+    ],
+    workload: Workloads = None,
+    config: Fragments = None,
+    accel: Accels = None,
+    boots: Boots = None,
+    repeat: Repeat = None,
+    threads: Threads = None,
+    rounds: Rounds = None,
+    seconds: Patience = None,
+    unrelated: Unrelated = False,
+    smp: common.Smp = None,
+    memory: common.Memory = None,
+    append: common.Append = None,
+    out: RunDirectory = None,
+    jobs: common.Jobs = None,
+    fail_on: FailOn = None,
+    mail: Mail = False,
+    dry_run: common.DryRun = False,
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = False,
+    workspace: common.WorkspaceDir = None,
+) -> None:
+    """Build two commits of a kernel tree, boot both, measure, and say what changed.
+
+    The tree is only read. Without --workload fifteen common system calls are measured; a program of
+    yours stands behind two dashes.
+
+    Examples: harness compare ~/linux v6.12 my-branch
+
+              harness compare HEAD~3 HEAD -- ./mybench --n 5
+    """
+    from harness.project import adhoc  # noqa: PLC0415
+
+    tree, base, tip = sides(words)
+    check_sides(tree, base, tip, unrelated=unrelated)
+    project = adhoc.of_commits(tree, base, tip, fragments=config or ())
+    program = list(context.meta[PROGRAM])
+    if program and workload:
+        raise UserError("a program and --workload are both given", hint="give one of them")
+    if seconds is not None and not program:
+        raise UserError("--seconds is for a program behind --", hint="leave it out")
+    if program:
+        project, name = adhoc.with_program(project, program, seconds)
+        workload = Words([name])
+    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
+    plan = lab.plan(
+        accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
+        overrides=overrides(threads, boots, repeat, rounds, workload),
+    )
+    conclude(lab, plan, Conclusion(out, jobs, dry_run, as_json, mail, fail_on))
+
+
+def overrides(
+    threads: common.Numbers | None, boots: int | None, repeat: int | None, rounds: int | None,
+    workload: Words | None,
+) -> Overrides:
+    """What the options change of the profile."""
+    from harness.measure.planning import Overrides  # noqa: PLC0415
+
+    return Overrides(
+        threads=threads, boots=boots, repeat=repeat, rounds=rounds, workloads=workload
+    )
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """How a comparison is made and told."""
+
+    out: Path | None
+    jobs: int | None
+    dry_run: bool
+    as_json: bool
+    mail: bool
+    fail_on: Words | None
+
+
+def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
+    """Measure and say what was found; leaves with 1 for a verdict that --fail-on names."""
+    from harness.measure.measuring import Making  # noqa: PLC0415
+
+    if how.dry_run:
+        bench_command.preview(lab, plan, None)
+        return
+    done = lab.measure(plan, how.out, Making(jobs=how.jobs))
+    found = report_command.show(
+        lab, [done.directory], done.directory, how.as_json, mail=how.mail
+    )
+    if done.crashes:
+        raise typer.Exit(EXIT_GUEST_CRASH)
+    if how.fail_on and found & set(how.fail_on):
+        raise typer.Exit(EXIT_REGRESSION)
+
+
+def sides(words: list[str]) -> tuple[Path, str, str]:
+    """The tree and its two revisions; an empty second one is the work tree."""
+    *tree, last = words
+    if tree and Path(tree[0]).expanduser().is_dir():
+        place, revisions = Path(tree[0]).expanduser(), [*tree[1:], last]
+    else:
+        place, revisions = Path.cwd(), words
+    if len(words) == 1 and "/" in last and Path(last).expanduser().is_dir():
+        raise UserError(
+            f"{last} is a directory, and no commit of it is named",
+            hint=f"harness compare {last} HEAD compares HEAD with the work tree",
+        )
+    if len(revisions) == 1 and ".." in revisions[0]:
+        base, _, tip = revisions[0].replace("...", "..").partition("..")
+        return place, base or "HEAD", tip or "HEAD"
+    if len(revisions) > 2:
+        raise UserError(
+            f"'{revisions[0]}' is no directory, and three words name a tree and two commits",
+            hint="harness compare TREE BASE TIP",
+        )
+    return place, revisions[0], revisions[1] if len(revisions) == 2 else ""
+
+
+def check_sides(tree: Path, base: str, tip: str, *, unrelated: bool) -> None:
+    """That both commits are there and have something to do with each other.
+
+    Raises :class:`UserError`.
+    """
+    from harness.kernel.source import commits  # noqa: PLC0415
+
+    repository = commits.open_repository(tree)
+    first = commits.find_commit(repository, base)
+    second = commits.find_commit(repository, tip or "HEAD")
+    if not unrelated and not commits.common_ancestor(first, second):
+        raise UserError(
+            f"{base} and {tip or 'HEAD'} share no history: what differs would be two kernels",
+            hint="--unrelated compares them all the same",
+        )
+    if tip and commits.tree_of(first) == commits.tree_of(second):
+        raise UserError(
+            f"{_named(first)} and {_named(second)} have the same files: nothing can differ",
+            hint="name two commits that differ",
+        )
+
+
+def _named(commit: Commit) -> str:
+    known = commit.ident.startswith(commit.name)
+    return commit.short if known else f"{commit.name} ({commit.short})"

@@ -1,0 +1,107 @@
+"""``harness try``: a mail thread, a mailbox or a directory of patches on a commit of a tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli import common, compare_command
+from harness.cli.bench_command import Accels, Boots, Repeat, Rounds, Threads, Workloads
+from harness.cli.compare_command import Conclusion, FailOn, Fragments, Mail, RunDirectory
+from harness.core.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.project.tables import SeriesTable
+
+Version = Annotated[
+    int | None, typer.Option("--version", min=1, help="The N of [PATCH vN] [the only one].")
+]
+
+
+Series = Annotated[
+    str, typer.Argument(metavar="SERIES", help="A message-id, a mailbox, a directory of patches."),
+]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on", metavar="TREE[@REV]",
+        help="A git tree of the kernel; without a revision the base-commit that the mail names, "
+        "else HEAD.",
+    ),
+]
+
+
+def try_series(
+    series: Series,
+    on: On,
+    version: Version = None,
+    workload: Workloads = None,
+    config: Fragments = None,
+    accel: Accels = None,
+    boots: Boots = None,
+    repeat: Repeat = None,
+    threads: Threads = None,
+    rounds: Rounds = None,
+    smp: common.Smp = None,
+    memory: common.Memory = None,
+    append: common.Append = None,
+    out: RunDirectory = None,
+    jobs: common.Jobs = None,
+    fail_on: FailOn = None,
+    mail: Mail = False,
+    dry_run: common.DryRun = False,
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = False,
+    workspace: common.WorkspaceDir = None,
+) -> None:
+    """Put a series on a kernel tree, boot it with and without, measure, and say what changed.
+
+    The tree is only read. A patch that does not apply is named with its hunk.
+
+    Example: harness try 20210819031858.98043-1-zhengqi.arch@bytedance.com --on ~/linux@v5.14
+    """
+    from harness.project import adhoc  # noqa: PLC0415
+
+    place, at, revision = on.partition("@")
+    if at and not revision:
+        raise UserError(f"--on {on}: no revision stands behind the @", hint="TREE@v6.12, or TREE")
+    tree = Path(place).expanduser()
+    project = adhoc.of_series(
+        tree, revision or "HEAD", table_of(series, version), fragments=config or ()
+    )
+    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
+    if not revision and (named := lab.base_commit(adhoc.SERIES, tree)):
+        lab.progress.say(f"the series names its base-commit, and {tree} has it: {named[:12]}")
+        project = adhoc.of_series(tree, named, table_of(series, version), fragments=config or ())
+        lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
+    lab.check_series(adhoc.TIP)
+    plan = lab.plan(
+        accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
+        overrides=compare_command.overrides(threads, boots, repeat, rounds, workload),
+    )
+    compare_command.conclude(
+        lab, plan, Conclusion(out, jobs, dry_run, as_json, mail, fail_on)
+    )
+
+
+def table_of(series: str, version: int | None) -> SeriesTable:
+    """What was named, as harness.toml would say it; raises :class:`UserError` for neither."""
+    from harness.project.tables import SeriesTable  # noqa: PLC0415
+
+    path = Path(series).expanduser()
+    if path.is_dir():
+        if version is not None:
+            raise UserError("--version is for mail", hint="a directory holds one version: drop it")
+        return SeriesTable(kind="dir", path=str(path.absolute()))
+    if path.is_file():
+        return SeriesTable(kind="mbox", path=str(path.absolute()), version=version or 0)
+    ident = series.strip("<>")
+    if "@" in ident and "/" not in ident:
+        return SeriesTable(kind="lore", message_id=ident, version=version or 0)
+    raise UserError(
+        f"'{series}' is no message-id, mailbox or directory of patches",
+        hint="a message-id has an @ in it",
+    )

@@ -1,0 +1,387 @@
+"""The laboratory: kernels, machines, measurements and tests of one project, from Python.
+
+Everything comes in here: the command line, a notebook, a script. ::
+
+    from harness.lab import Lab
+
+    lab = Lab()                              # the harness.toml at or above this directory
+    with lab.boot("before") as session:      # builds the kernel and the image if need be
+        print(session.run("uname -r").stdout)
+
+Nothing is imported before it is needed: a guest of a command must not wait for a compiler.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.core import moments
+from harness.core.errors import UserError
+from harness.core.progress import Progress
+from harness.core.workspace import Workspace
+from harness.project import config
+from harness.project.config import Project
+
+if TYPE_CHECKING:
+    from harness.image.rootfs import Image
+    from harness.kernel.build.builds import Build
+    from harness.kernel.build.forecast import Forecast
+    from harness.machine.accel import Accel
+    from harness.machine.session import BootOrder, Machine, Session
+    from harness.measure.measuring import Making, MeasuredRun
+    from harness.measure.planning import Overrides
+    from harness.records.plans import Pair, Plan, SuitePlan
+    from harness.suites.outcome import SuiteOutcome
+    from harness.suites.suiteplan import SuiteOptions
+
+SLOW_SYMBOLS = ("CONFIG_KASAN=y", "CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_PAGEALLOC=y")
+SLOWNESS = 4.0  # how much more patience a debug kernel needs
+
+
+class Lab:
+    """One project in one workspace.
+
+    ``project`` is a project or the directory of its harness.toml (default: found from the current
+    directory upwards); ``workspace`` the cache directory; ``progress`` what says how far work is
+    (default: silence but for warnings).
+    """
+
+    def __init__(
+        self, project: Project | Path | None = None, *, workspace: Workspace | Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.project = project if isinstance(project, Project) else config.load(project)
+        self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+        self.progress = progress or Progress(-1)
+
+    def on_base(self, base: str | None) -> Lab:
+        """The same laboratory with another default base, whose variants are then the usual ones.
+
+        Raises :class:`UserError` for a base that harness.toml does not have.
+        """
+        if base is None:
+            return self
+        self.project.base(base)
+        return Lab(
+            self.project.on_base(base), workspace=self.workspace, progress=self.progress
+        )
+
+    def variant(self, name: str | None) -> str:
+        """A variant's name, or the first of the default ones; :class:`UserError` for none."""
+        name = self.project.config.defaults.variants[0] if name is None else name
+        self.project.variant(name)
+        return name
+
+    # -- what a boot is made of
+
+    def build(
+        self, variant: str, *, source: Path | None = None, mirror: str | None = None,
+        origin: str | None = None, jobs: int | None = None, patches: int | None = None,
+        force: bool = False,
+    ) -> Build:
+        """The kernel of a variant, built if it is not in the cache.
+
+        ``source`` is a kernel tree instead of the base's, ``patches`` takes only so many patches
+        from the start of the variant's series. Raises :class:`UserError` for what the user can
+        mend and :class:`InfrastructureError` with the first compiler error.
+        """
+        from harness.kernel.build.builds import build_variant  # noqa: PLC0415
+        from harness.kernel.source.fetching import Wanted  # noqa: PLC0415
+
+        return build_variant(
+            self.workspace, self.project, variant, source_dir=source,
+            wanted=Wanted(mirror=mirror, origin=origin), jobs=jobs, patches=patches, force=force,
+            progress=self.progress,
+        )
+
+    def image(self, mirror: str | None = None) -> Image:
+        """The root file system of guests, made if it is not in the cache."""
+        from harness.image.rootfs import get_image  # noqa: PLC0415
+
+        return get_image(self.workspace, self.project, mirror=mirror, progress=self.progress)
+
+    def programs(self) -> Path:
+        """The directory of the compiled guest programs."""
+        from harness.image.programs import build_programs  # noqa: PLC0415
+
+        return build_programs(self.workspace, self.project, self.progress)
+
+    def base_commit(self, series: str, tree: Path) -> str:
+        """The commit that a series names as its base, if the git tree has it; empty otherwise.
+
+        A series of a mail archive is fetched for it. Raises :class:`UserError` for one that is
+        missing or not whole.
+        """
+        from harness.kernel.series.patchlist import base_commit, get_series  # noqa: PLC0415
+        from harness.kernel.source import commits  # noqa: PLC0415
+
+        found = get_series(self.workspace, self.project, series, self.progress, fetch=True)
+        named = base_commit(found.directory) if found else ""
+        if not named:
+            return ""
+        try:
+            return commits.find_commit(commits.open_repository(tree), named).ident
+        except UserError:
+            self.progress.warn(
+                f"the series names the base-commit {named[:12]}, which {tree} does not have"
+            )
+            return ""
+
+    def check_series(self, variant: str) -> None:
+        """That a variant's patches apply to its base, before anything is compiled.
+
+        Raises :class:`UserError` that names patch, file and hunk.
+        """
+        from harness.kernel.build.recipe import plan_build  # noqa: PLC0415
+        from harness.kernel.series.patches import apply  # noqa: PLC0415
+        from harness.kernel.source.sources import held, lay_out  # noqa: PLC0415
+
+        with held(self.workspace, self.project, self.project.base_name(variant)):
+            plan = plan_build(
+                self.workspace, self.project, variant, fetch=True, progress=self.progress
+            )
+            if plan.series and plan.source:
+                lay_out(self.workspace, plan.source, self.progress)
+                with tempfile.TemporaryDirectory(dir=self.workspace.dir("tmp")) as scratch:
+                    apply(plan.series, plan.source.path, Path(scratch), self.progress)
+
+    def forecast(self, variants: Sequence[str]) -> list[Forecast]:
+        """The kernels of variants that are not built yet, and about how long each takes."""
+        from harness.kernel.build.forecast import forecast  # noqa: PLC0415
+
+        return forecast(self.workspace, self.project, variants)
+
+    def usual_variants(self) -> list[str]:
+        """The default variants, but for those whose series is still empty; warns of these."""
+        from harness.kernel.series.patchlist import own_series  # noqa: PLC0415
+
+        found = []
+        for name in self.project.config.defaults.variants:
+            try:
+                own_series(self.workspace, self.project, name, self.progress, fetch=False)
+            except UserError as error:
+                self.progress.warn(f"variant {name} is left out: {error.message}")
+                continue
+            found.append(name)
+        return found
+
+    def accel(self, name: str, build: Build | None, smp: int) -> Accel:
+        """What ``auto``, ``kvm``, ``tcg`` or ``icount`` is on this host.
+
+        ``build`` is the kernel with which KVM is tried. Raises :class:`UserError` for what does
+        not work here.
+        """
+        from harness.machine import accel, qemu  # noqa: PLC0415
+
+        kernel = build.bzimage if build else None
+        return accel.choose(name, self.workspace, qemu.binary(), kernel, smp)
+
+    # -- machines
+
+    def machine(self, name: str = "guest") -> Machine:
+        """The machine of that name; raises :class:`UserError` when there is none."""
+        from harness.machine.guest_machine import GuestMachine  # noqa: PLC0415
+
+        if name != "guest":
+            raise UserError(f"unknown machine '{name}'", hint="known: guest")
+        image = self.image()
+        return GuestMachine(
+            self.workspace, image.disk, image.ssh_key, image.host_key, self.progress.warn
+        )
+
+    def order(
+        self, build: Build, *, smp: int | None = None, memory: str | None = None,
+        append: str = "", accel: str | None = None, directory: Path | None = None,
+        disks: Sequence[Path] = (), gdb: bool = False, crowd: float = 1.0, ssh_port: int = 0,
+        boot_seconds: float | None = None,
+    ) -> BootOrder:
+        """What a boot of a build asks of a machine; what is not given is harness.toml's.
+
+        Without a ``directory`` the logs are in one of the workspace's, which goes when the boot
+        ends well. ``crowd`` says how much slower it is for its neighbours on the host.
+        """
+        from harness.machine.session import BootOrder  # noqa: PLC0415
+
+        usual = self.project.config.guest
+        return BootOrder(
+            build.bzimage, directory or self._scratch(), f"{build.variant} {build.release}",
+            accel="auto" if accel is None else accel,
+            smp=usual.smp if smp is None else smp,
+            memory=usual.memory if memory is None else memory,
+            cmdline=" ".join(part for part in (usual.cmdline, append) if part),
+            disks=tuple(disks), gdb=gdb, ssh_port=ssh_port, boot_seconds=boot_seconds,
+            slowness=slowness(build) * crowd, keep_logs=directory is not None,
+        )
+
+    def boot(
+        self, kernel: str | Build, *, machine: str = "guest", smp: int | None = None,
+        memory: str | None = None, append: str = "", accel: str | None = None,
+        directory: Path | None = None, disks: Sequence[Path] = (), gdb: bool = False,
+        crowd: float = 1.0, ssh_port: int = 0, boot_seconds: float | None = None,
+        source: Path | None = None,
+    ) -> Session:
+        """A session on a variant's kernel or a build; entering it boots. See :meth:`order`.
+
+        Raises what building raises, and :class:`UserError` for what this host cannot do.
+        """
+        build = self.build(kernel, source=source) if isinstance(kernel, str) else kernel
+        order = self.order(
+            build, smp=smp, memory=memory, append=append, accel=accel, directory=directory,
+            disks=disks, gdb=gdb, crowd=crowd, ssh_port=ssh_port, boot_seconds=boot_seconds,
+        )
+        return self.machine(machine).boot(order)
+
+    def preview(
+        self, variant: str, *, source: Path | None = None, smp: int | None = None,
+        memory: str | None = None, append: str = "", accel: str | None = None,
+    ) -> list[str]:
+        """What :meth:`boot` would do, in lines: QEMU's command line, or what is made first.
+
+        Nothing is fetched, built or started to find out.
+        """
+        from harness.image.rootfs import find_image  # noqa: PLC0415
+        from harness.kernel.build.builds import Build, plan_build  # noqa: PLC0415
+        from harness.machine import qemu  # noqa: PLC0415
+
+        usual = self.project.config.guest
+        plan = plan_build(self.workspace, self.project, variant, source_dir=source)
+        image = find_image(self.workspace, self.project)
+        if plan.cached is None or image is None:
+            made = [] if image else ["make the guest's image"]
+            return [*(plan.steps() if plan.cached is None else []), *made, f"boot {variant}"]
+        count = usual.smp if smp is None else smp
+        spec = qemu.GuestSpec(
+            Build.load(plan.cached, variant).bzimage, image.disk,
+            self.accel("auto" if accel is None else accel, None, count),
+            smp=count, memory=qemu.check_memory(usual.memory if memory is None else memory),
+            cmdline=" ".join(part for part in (usual.cmdline, append) if part),
+        )
+        return [qemu.shell_line(qemu.argv(spec))]
+
+    def _scratch(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="boot.", dir=self.workspace.dir("guests")))
+
+    # -- measurements
+
+    def plan(
+        self, profile: str | None = None, *, variants: Sequence[str] | None = None,
+        overrides: Overrides | None = None, comparisons: Sequence[Pair] | None = None,
+        accel: str | None = None, smp: int | None = None, memory: str | None = None,
+        append: str = "", machine: str = "guest", try_kvm: bool = True,
+    ) -> Plan:
+        """What a measurement would do; what is not given is harness.toml's.
+
+        Whether KVM works decides which clocks are read; where only a boot can tell and nothing is
+        built yet, ``try_kvm`` builds the first variant for it.
+
+        ``accel`` may name several, comma-separated; None takes what the profile says of each
+        workload. ``comparisons`` replaces those that harness.toml declares. Raises
+        :class:`UserError` for what makes no sense, see
+        :func:`harness.measure.planning.make_plan`.
+        """
+        from harness.measure.planning import Where, make_plan  # noqa: PLC0415
+
+        defaults, guest = self.project.config.defaults, self.project.config.guest
+        names = self.usual_variants() if variants is None else variants
+        where = Where(
+            guest.smp if smp is None else smp, guest.memory if memory is None else memory,
+            append, machine,
+        )
+        # Once without KVM: what makes no sense must not cost a build.
+        make = partial(
+            make_plan, self.project, profile=defaults.profile if profile is None else profile,
+            variants=names, accel=accel, overrides=overrides, comparisons=comparisons,
+        )
+        plan = make(where=where)
+        if accel is None and self._kvm_works(names[0], where.smp, try_kvm):
+            plan = make(where=replace(where, tells_time=True))
+        return plan
+
+    def _kvm_works(self, variant: str, smp: int, may_build: bool) -> bool:
+        """Whether guests run under KVM here, by what is known, or else by a kernel of ours."""
+        from harness.machine import accel, qemu  # noqa: PLC0415
+
+        kernels = sorted(self.workspace.dir("builds").glob("*/bzImage"))
+        if not accel.kvm_can_be_tried():
+            return False
+        if not kernels and not may_build:
+            return False
+        kernel = kernels[0] if kernels else self.build(variant).bzimage
+        return accel.prove_kvm(self.workspace, qemu.binary(), kernel)[0]
+
+    def measure(
+        self, plan: Plan, directory: Path | None = None, making: Making | None = None
+    ) -> MeasuredRun:
+        """Build what is missing, boot, measure; everything is recorded in ``directory``.
+
+        Without one it goes below the project's results. A machine that crashes is a result and is
+        recorded. Raises :class:`UserError` for a directory that holds a run already and when
+        another measurement runs in this workspace.
+        """
+        from harness.measure.measuring import Making, measure  # noqa: PLC0415
+
+        lab = self.on_base(plan.base)
+        return measure(lab, plan, directory or self.run_directory(plan.profile), making or Making())
+
+    def recorded_plan(self, directory: Path) -> Plan:
+        """The plan of a measurement; raises :class:`UserError` for what is none."""
+        from harness.measure.measuring import measured_plan  # noqa: PLC0415
+        from harness.records.store import load_run  # noqa: PLC0415
+
+        return measured_plan(load_run(directory), directory)
+
+    def boots_left(self, directory: Path) -> list[int]:
+        """Indices of a recorded plan's boots that were not done yet."""
+        from harness.measure.runner import finished_boots  # noqa: PLC0415
+        from harness.records.store import load_boots  # noqa: PLC0415
+
+        done = finished_boots(load_boots(directory)[0])
+        return [b.index for b in self.recorded_plan(directory).boots if b.index not in done]
+
+    def resume(self, directory: Path, making: Making | None = None) -> MeasuredRun:
+        """Go on with a measurement that was interrupted; a finished one is left as it is.
+
+        Raises :class:`UserError` for what is no measurement, and for kernels that have changed.
+        """
+        from harness.measure.measuring import Making, resume  # noqa: PLC0415
+
+        lab = self.on_base(self.recorded_plan(directory).base)
+        return resume(lab, directory, making or Making())
+
+    # -- tests
+
+    def test(
+        self, suite: str | SuitePlan, options: SuiteOptions | None = None, *,
+        directory: Path | None = None,
+    ) -> SuiteOutcome:
+        """Run a suite of tests on variants, compare them, and leave a run in ``directory``.
+
+        ``suite`` is a name (``options`` says the rest; what it does not say is harness.toml's) or
+        a plan. A directory that holds a run of the same plan already is gone on with; without one
+        a new one is made below the project's results. Raises :class:`UserError` for what the user
+        can mend and :class:`InfrastructureError` when no guest comes up; a crash is a verdict.
+        """
+        from harness.suites.conductor import conduct  # noqa: PLC0415
+        from harness.suites.suiteplan import SuiteOptions, make_suite_plan  # noqa: PLC0415
+
+        plan = (
+            make_suite_plan(self.project, suite, options or SuiteOptions())
+            if isinstance(suite, str) else suite
+        )
+        lab = self.on_base(plan.base or None)
+        return conduct(lab, plan, directory or self.run_directory(plan.suite))
+
+    def run_directory(self, name: str) -> Path:
+        """A directory for a new run, below the project's results; not made yet."""
+        return self.project.results / f"{moments.stamp()}-{name}"
+
+
+def slowness(build: Build) -> float:
+    """How much more patience a kernel needs than one for production."""
+    text = build.config.read_text() if build.config.exists() else ""
+    return SLOWNESS if any(symbol in text for symbol in SLOW_SYMBOLS) else 1.0

@@ -1,0 +1,227 @@
+"""A measurement from its plan to its record: prepares everything, runs, leaves a run whatever
+happens."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from harness.core import moments
+from harness.core.errors import HarnessError, UserError
+from harness.core.progress import Progress
+from harness.core.workspace import Workspace
+from harness.image.programs import compile_static
+from harness.image.rootfs import Image
+from harness.kernel.build.builds import Build
+from harness.machine import accel as accels
+from harness.machine import qemu
+from harness.machine.accel import Accel
+from harness.machine.session import Session
+from harness.measure import workloads
+from harness.measure.hoststate import describe_harness, describe_host
+from harness.measure.runner import Bench, Runner, finished_boots
+from harness.measure.workloads.declared import Declared
+from harness.measure.workloads.workload import Workload
+from harness.project.config import Project
+from harness.records.hosts import Emulator
+from harness.records.plans import Plan, PlannedBoot
+from harness.records.record import AccelName
+from harness.records.runs import Run, RunStatus
+from harness.records.store import RunWriter, is_run, load_boots, load_run
+
+
+class Supplier(Protocol):
+    """What a measurement needs of a laboratory."""
+
+    project: Project
+    workspace: Workspace
+    progress: Progress
+
+    def build(
+        self, variant: str, *, source: Path | None = None, mirror: str | None = None,
+        jobs: int | None = None,
+    ) -> Build:
+        """The kernel of a variant."""
+        ...
+
+    def image(self, mirror: str | None = None) -> Image:
+        """The root file system."""
+        ...
+
+    def programs(self) -> Path:
+        """The guest programs."""
+        ...
+
+    def accel(self, name: str, build: Build | None, smp: int) -> Accel:
+        """What an accel is here."""
+        ...
+
+    def boot(
+        self, kernel: Build, *, machine: str = "guest", smp: int | None = None,
+        memory: str | None = None, append: str = "", accel: str = "auto",
+        directory: Path | None = None,
+    ) -> Session:
+        """A session that is not started yet."""
+        ...
+
+
+@dataclass(frozen=True)
+class Making:
+    """How kernels and image are made that are not in the cache."""
+
+    source: Path | None = None
+    """A kernel tree instead of the base's."""
+    mirror: str | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """What became of a measurement."""
+
+    directory: Path
+    run: Run
+    crashes: int = 0
+    """Machines that died on the way; a result, and recorded as one."""
+    resumed_for_nothing: bool = False
+    """It was finished already."""
+
+
+def measure(lab: Supplier, plan: Plan, directory: Path, making: Making) -> MeasuredRun:
+    """Run a plan into a directory that holds no run yet.
+
+    Raises :class:`UserError` for a directory that does, and when another bench runs in this
+    workspace; and whatever building, booting or measuring raises, with the record written first.
+    """
+    if is_run(directory):
+        raise UserError(
+            f"{directory} holds a run already", hint=f"use --resume {directory}, or another --out"
+        )
+    with _alone(lab):
+        run = Run(
+            run=directory.name, started=moments.now(), host=describe_host(), plan=plan,
+            harness=describe_harness(),
+            workloads={
+                name: one.record() for name, one in _workloads(lab, plan).items()
+            },
+        )
+        # First of all: an unwritable place must not cost a build.
+        return _conduct(lab, plan, RunWriter(directory, run), making)
+
+
+def resume(lab: Supplier, directory: Path, making: Making) -> MeasuredRun:
+    """Go on with a run where it stopped; a run that is finished is left as it is.
+
+    Raises :class:`UserError` when its kernels are not those that are built today.
+    """
+    run = load_run(directory)
+    plan = measured_plan(run, directory)
+    boots, _ = load_boots(directory)
+    crashes = sum(1 for boot in boots if boot.status == "crashed")
+    if finished_boots(boots) >= {boot.index for boot in plan.boots}:
+        return MeasuredRun(directory, run, crashes, resumed_for_nothing=True)
+    with _alone(lab):
+        run.status, run.finished = "running", ""
+        return _conduct(lab, plan, RunWriter(directory, run), making)
+
+
+def measured_plan(run: Run, directory: Path) -> Plan:
+    """The plan of a run; raises :class:`UserError` for a run of a suite of tests."""
+    if not isinstance(run.plan, Plan):
+        raise UserError(
+            f"{directory} is a run of the suite {run.plan.suite}, not a measurement",
+            hint=f"harness stability --resume {directory}",
+        )
+    return run.plan
+
+
+def _alone(lab: Supplier) -> AbstractContextManager[None]:
+    return lab.workspace.sole("bench", "a bench runs")
+
+
+def _workloads(lab: Supplier, plan: Plan) -> dict[str, Workload]:
+    """Those of a plan; raises :class:`UserError` where a file of one is missing."""
+    known = workloads.of(lab.project)
+    found = {cell.workload: workloads.get(cell.workload, known) for cell in plan.cells}
+    for one in found.values():
+        if isinstance(one, Declared):
+            one.check()
+    return found
+
+
+def _conduct(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> MeasuredRun:
+    try:
+        crashes = _run(lab, plan, writer, making)
+    except KeyboardInterrupt:
+        _close(writer, "interrupted")
+        lab.progress.warn(f"go on with: harness bench --resume {writer.directory}")
+        raise
+    except HarnessError:
+        _close(writer, "failed")
+        raise
+    _close(writer, "crashed" if crashes else "complete")
+    return MeasuredRun(writer.directory, writer.run, crashes)
+
+
+def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
+    known = _workloads(lab, plan)
+    for one in known.values():  # first of all: a typing error must not cost a build
+        if isinstance(one, Declared) and one.source:
+            compile_static(lab.workspace, one.source)
+    builds = {
+        name: lab.build(name, source=making.source, mirror=making.mirror, jobs=making.jobs)
+        for name in plan.variants
+    }
+    for name, build in builds.items():
+        _note(writer.run, name, build)
+    writer.run.image = lab.image(making.mirror).record
+    programs = lab.programs()
+    chosen = _accels(lab, plan, builds[plan.variants[0]])
+    writer.run.accels = [accel.record() for accel in chosen.values()]
+    version = ".".join(map(str, accels.qemu_version(qemu.binary())))
+    writer.run.emulator = Emulator(binary=qemu.BINARY, version=version)
+    writer.save()
+
+    def open_session(boot: PlannedBoot, folder: Path) -> Session:
+        return lab.boot(
+            builds[boot.variant], machine=plan.machine, smp=plan.smp, memory=plan.memory,
+            append=plan.cmdline, accel=boot.accel, directory=folder,
+        )
+
+    names: dict[str, AccelName] = {asked: accel.name for asked, accel in chosen.items()}
+    runner = Runner(Bench(
+        plan, known, programs, partial(compile_static, lab.workspace), names, open_session,
+        lab.progress,
+    ), writer)
+    runner.run()
+    return runner.crashes
+
+
+def _note(run: Run, variant: str, build: Build) -> None:
+    """Put a build into the record; a run is not gone on with on another kernel."""
+    known = run.kernels.get(variant)
+    if known is not None and known.key != build.key:
+        raise UserError(
+            f"the run was begun with another kernel of {variant} ({known.key}, today it is "
+            f"{build.key})", hint="start a new run, or undo what was changed",
+        )
+    run.kernels[variant] = build.kernel
+
+
+def _accels(lab: Supplier, plan: Plan, build: Build) -> dict[str, Accel]:
+    """What each accel of the plan is on this machine; :class:`UserError` if two are one."""
+    chosen = {name: lab.accel(name, build, plan.smp) for name in plan.accels}
+    for accel in chosen.values():
+        lab.progress.say(f"accel {accel.name}: {accel.reason}")
+    if len({accel.name for accel in chosen.values()}) < len(chosen):
+        raise UserError(f"--accel {plan.accel}: two of them are the same here", hint="name one")
+    return chosen
+
+
+def _close(writer: RunWriter, status: RunStatus) -> None:
+    writer.run.status = status
+    writer.run.finished = moments.now()
+    writer.save()

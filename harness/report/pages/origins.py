@@ -1,0 +1,157 @@
+"""What the numbers were made with: runs, kernels, boots and crashes as tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from harness.records.boots import BootRecord
+from harness.records.kernels import Kernel
+from harness.records.plans import Cell
+from harness.records.store import BOOTS_FILE, RUN_FILE, SAMPLES_FILE
+from harness.report.analysis import words
+from harness.report.data.identity import plural
+from harness.report.data.rundata import LoadedRun, RunData, describe
+from harness.report.pages.tabular import Table, clean
+
+
+@dataclass(frozen=True)
+class CrashView:
+    """A crash as it is shown: where it happened and the console's text."""
+
+    heading: str
+    text: str
+    console: str
+
+
+def run_table(run: LoadedRun) -> Table:
+    """Harness, plan, accels, emulator, host and image of a run."""
+    record, plan = run.run, run.plan
+    harness = record.harness
+    dirty = " (with uncommitted changes)" if harness.dirty else ""
+    revision = f", git {harness.git}" if harness.git else ""
+    memory = f", {record.host.memory_kb / (1 << 20):.1f} GiB" if record.host.memory_kb else ""
+    kernel = f", Linux {record.host.kernel}" if record.host.kernel else ""
+    status = "interrupted (its process is gone)" if run.interrupted else record.status
+    options = {
+        "profile": plan.profile, "accel": plan.accel, "machine": plan.machine,
+        "vCPUs": str(plan.smp or ""), "memory": plan.memory, "cmdline": plan.cmdline,
+    }
+    again = [f"boot {boot.index} is boot {boot.again} again" for boot in plan.boots
+             if boot.again is not None]
+    facts = [
+        ("status", status),
+        ("started, finished", f"{record.started or '?'}, {record.finished or '?'}"),
+        ("harness", f"{harness.version or '?'}{revision}{dirty}"),
+        *(("accel", f"{words.ACCELS.get(one.name, one.name)}: {one.reason}".rstrip(": "))
+          for one in record.accels),
+        ("emulator", f"{record.emulator.binary} {record.emulator.version}".strip()),
+        ("host", f"{record.host.label}{memory}{kernel}"),
+        ("image", f"{record.image.key}, {record.image.suite}, "
+                  f"{plural(len(record.image.packages), 'package')}" if record.image else ""),
+        ("plan", "; ".join(f"{key} {value}" for key, value in options.items() if value)),
+        ("order of boots", ", ".join(boot.variant + (" (control)" if boot.control else "")
+                                     for boot in plan.boots)),
+        ("done again", ", ".join(again)),
+        ("cells", "; ".join(_cell(cell) for cell in plan.cells)),
+        *(("guest's uname", text) for text in _each(boot.state.uname for boot in run.boots)),
+        *(("guest's command line", text)
+          for text in _each(boot.state.cmdline for boot in run.boots)),
+    ]
+    return Table(f"Run {run.name}", ["what", "value"],
+                 [[name, clean(value)] for name, value in facts if value])
+
+
+def _cell(cell: Cell) -> str:
+    where = "" if cell.accel == "auto" else f", {words.short_accel(cell.accel)}"
+    return f"{cell.workload} {describe(cell.params)} (x {cell.repeat}{where})"
+
+
+def _each(texts: Iterable[str]) -> list[str]:
+    """What guests said of themselves, each text once."""
+    return list(dict.fromkeys(clean(text) for text in texts if text))
+
+
+def kernel_table(run: LoadedRun) -> Table:
+    """Kernel release, config digest, patches and compiler of each variant; none known: no rows."""
+    columns = ["variant", "base", "release", "config digest", "patches", "compiler", "build"]
+    rows = [
+        [name, kernel.base, kernel.release, kernel.config_digest[:16] or "?", _patches(kernel),
+         kernel.compiler or "?", kernel.key]
+        for name, kernel in run.run.kernels.items()
+    ]
+    return Table(f"Kernels of run {run.name}", columns, rows)
+
+
+def _patches(kernel: Kernel) -> str:
+    return ", ".join(f"{patch.name} {patch.sha256[:12]}" for patch in kernel.patches) or "none"
+
+
+def boot_table(run: LoadedRun) -> Table:
+    """Every boot and attempt, in the order of time."""
+    columns = ["boot", "variant", "accel", "status", "started", "ready after (s)",
+               "load\nat start, highest", "others, steal\n% of CPU time", "MHz",
+               "vCPUs pinned to", "huge pages"]
+    rows = [_boot(record) for record in run.boots]
+    return Table(f"Boots of run {run.name}", columns, rows, numeric=frozenset({5, 6, 7, 8}))
+
+
+def _boot(record: BootRecord) -> list[str]:
+    ready, host = record.seconds_to_ready, record.host
+    loads = [*record.host_load[:1], *([] if host.load is None else [host.load])]
+    taken = [x for x in (host.others_pct, host.steal_pct) if x is not None]
+    return [
+        str(record.boot), record.variant + (" (control)" if record.control else ""),
+        words.short_accel(record.accel), _status(record), record.started,
+        "-" if ready is None else f"{ready:.1f}",
+        ", ".join(f"{load:.1f}" for load in loads) or "-",
+        ", ".join(f"{percent:.1f}" for percent in taken) or "-",
+        " to ".join(dict.fromkeys(f"{mhz:.0f}" for mhz in host.mhz)) or "-",
+        ", ".join(map(str, host.pinned)) or "-", clean(record.state.thp) or "-",
+    ]
+
+
+def _status(record: BootRecord) -> str:
+    """How it ended, and how often it had been begun before."""
+    if not record.false_starts:
+        return record.status
+    return f"{record.status}, after {plural(len(record.false_starts), 'false start')}"
+
+
+def crashes(data: RunData) -> list[CrashView]:
+    """Every crash, failure and interruption that was not made good, with what explains it."""
+    found = []
+    for run in data.runs:
+        troubled = {id(record) for record in run.troubled()}
+        for record in run.boots:
+            if id(record) not in troubled and record.crash is None:
+                continue
+            crash = record.crash
+            kind = crash.kind if crash else record.status
+            where = ""
+            if crash and crash.workload:
+                where = f" during {crash.workload} {describe(crash.params)}".rstrip()
+            text = clean((crash.text if crash else record.error) or "no text was recorded")
+            heading = f"Run {run.name}, boot {record.boot}, {record.variant}: {kind}{where}"
+            found.append(CrashView(heading, text.strip(), record.console))
+    return found
+
+
+def raw_links(data: RunData, directory: Path) -> list[tuple[str, str]]:
+    """(label, relative URL) of each raw file that exists, seen from ``directory``."""
+    found = []
+    for run in data.runs:
+        consoles = [
+            name for record in run.boots
+            for name in (record.console, *(start.console for start in record.false_starts)) if name
+        ]
+        for name in [RUN_FILE, SAMPLES_FILE, BOOTS_FILE, *dict.fromkeys(consoles)]:
+            path = run.directory / name
+            if path.exists():
+                target = os.path.relpath(path.resolve(), directory.resolve())
+                label = name if len(data.runs) == 1 else f"{run.name}/{name}"
+                found.append((label, quote(target)))
+    return found

@@ -1,0 +1,268 @@
+"""Conducts a run of a suite: builds, boots, verdicts, repetitions, and the run's record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.core import moments
+from harness.core.errors import HarnessError, UserError
+from harness.core.plurals import plural
+from harness.kernel.build.builds import Build
+from harness.kernel.build.decode import decode
+from harness.kernel.source.sources import find_source
+from harness.measure.hoststate import describe_harness, describe_host
+from harness.records.plans import PlannedTest, SuitePlan
+from harness.records.runs import Run, RunStatus
+from harness.records.store import RunWriter, is_run, load_run, load_verdicts
+from harness.records.verdicts import BAD, Verdict, not_run
+from harness.suites import shards
+from harness.suites.compare import CONFIRMATIONS, to_confirm
+from harness.suites.outcome import SuiteOutcome, line
+from harness.suites.registry import find_suite
+from harness.suites.suite import Suite
+from harness.suites.suite_pages import write_page
+from harness.suites.suiteplan import alone
+from harness.suites.testboots import TestBoot
+from harness.suites.testrunner import SuiteRunner, TestQueue
+from harness.suites.triage import load_known
+from harness.suites.workbench import Workbench
+
+if TYPE_CHECKING:
+    from harness.machine.session import Session
+
+BOOTS = "boots"  # consoles, a directory for each boot
+OOPSES = "oopses"
+FOREVER = 7 * 86400.0  # seconds that a guest waits for a debugger
+
+
+def conduct(lab: Workbench, plan: SuitePlan, directory: Path) -> SuiteOutcome:
+    """Run a suite on every variant, repeat what differs, judge; all of it is on disk as well.
+
+    A directory that holds a run of this plan already is gone on with: tests that have a verdict
+    are not repeated. Raises :class:`UserError` for a directory with another run, and what
+    building, booting or planning raises, with the run's record written first.
+    """
+    suite = find_suite(plan.suite)
+    tests = list(plan.tests) or suite.tests(lab, plan)  # a wrong name must not cost a build
+    writer, earlier = _open(lab, plan, directory)
+    for variant in alone(plan):
+        lab.progress.warn(f"{variant} is compared with nothing: no [[comparisons]] of harness.toml "
+                          "names it with another variant of this run")
+    try:
+        outcome = _Conductor(lab, suite, writer, earlier).run(tests)
+    except KeyboardInterrupt:
+        _close(writer, "interrupted")
+        lab.progress.warn(f"go on with: harness stability --resume {directory}")
+        raise
+    except HarnessError:
+        _close(writer, "failed")
+        raise
+    return outcome
+
+
+def resumed(directory: Path) -> SuitePlan:
+    """The plan of a run of a suite, to go on with; :class:`UserError` when it holds none."""
+    plan = load_run(directory).plan
+    if not isinstance(plan, SuitePlan):
+        raise UserError(
+            f"{directory} is a measurement, no run of a suite",
+            hint=f"go on with it by `harness bench --resume {directory}`",
+        )
+    return plan
+
+
+def new_run(lab: Workbench, plan: SuitePlan, directory: Path) -> Run:
+    """The record of a run that begins now: plan, host and harness."""
+    return Run(
+        run=directory.name, started=moments.now(), plan=plan, host=describe_host(),
+        harness=describe_harness(),
+    )
+
+
+def _open(lab: Workbench, plan: SuitePlan, directory: Path) -> tuple[RunWriter, list[Verdict]]:
+    """The record of a new run, or of the one to go on with and its verdicts so far."""
+    run = new_run(lab, plan, directory)
+    if is_run(directory):
+        recorded = load_run(directory)
+        if not isinstance(recorded.plan, SuitePlan) or _bare(recorded.plan) != _bare(plan):
+            raise UserError(
+                f"{directory} holds another run already",
+                hint=f"go on with it by --resume {directory}, or write elsewhere with --out",
+            )
+        run = recorded
+        run.status, run.finished = "running", ""
+    verdicts, _ = load_verdicts(directory)
+    return RunWriter(directory, run), verdicts
+
+
+def _bare(plan: SuitePlan) -> SuitePlan:
+    """A plan without the tests, which it has only once it was begun."""
+    return plan.model_copy(update={"tests": []})
+
+
+def _close(writer: RunWriter, status: RunStatus) -> None:
+    writer.run.status, writer.run.finished = status, moments.now()
+    writer.save()
+
+
+@dataclass(frozen=True)
+class Boots:
+    """What boots guests of one build for a suite, each with a number and a directory of its own."""
+
+    lab: Workbench
+    plan: SuitePlan
+    build: Build
+    disks: Sequence[Path]
+    writer: RunWriter
+    numbers: count[int]
+    gdb: bool = False
+
+    @classmethod
+    def of(
+        cls, lab: Workbench, plan: SuitePlan, build: Build, disks: Sequence[Path],
+        writer: RunWriter, *, gdb: bool = False,
+    ) -> Boots:
+        """The same, numbered on behind those that the run has already."""
+        taken = len(list((writer.directory / BOOTS).glob(f"{build.variant}-[0-9]*")))
+        return cls(lab, plan, build, disks, writer, count(taken), gdb)
+
+    def __call__(self) -> TestBoot:
+        """A boot that is not started yet."""
+        number, plan = next(self.numbers), self.plan
+        session = self.lab.boot(
+            self.build, smp=plan.smp, memory=plan.memory, append=plan.cmdline, accel=plan.accel,
+            directory=self.writer.directory / BOOTS / f"{self.build.variant}-{number:02d}",
+            disks=self.disks, gdb=self.gdb,
+            crowd=shards.crowding(plan.jobs, plan.smp, plan.memory),
+            boot_seconds=FOREVER if self.gdb else None,
+        )
+        return TestBoot(
+            number, self.build.variant, session, self.writer.directory, self.writer.boot
+        )
+
+
+class _Conductor:
+    """One run; ``found`` so far is not repeated."""
+
+    def __init__(
+        self, lab: Workbench, suite: Suite, writer: RunWriter, found: list[Verdict]
+    ) -> None:
+        self.lab, self.suite, self.writer, self.found = lab, suite, writer, found
+        self.builds: dict[str, Build] = {}
+        self.boots: dict[str, Boots] = {}
+
+    @property
+    def plan(self) -> SuitePlan:
+        """The plan, with the tests once they are known."""
+        plan = self.writer.run.plan
+        assert isinstance(plan, SuitePlan)
+        return plan
+
+    def run(self, tests: Sequence[PlannedTest] | None) -> SuiteOutcome:
+        """All of it; ``tests``: None when a guest is to be asked."""
+        shards.crowding(self.plan.jobs, self.plan.smp, self.plan.memory)  # before anything is built
+        self._make_ready()
+        if tests is None:
+            tests = self._ask()
+        self.writer.run.plan = self.plan.model_copy(update={"tests": list(tests)})
+        self.writer.save()
+        for variant in self.plan.variants:
+            self._execute(variant, tests)
+        for pair in self.plan.comparisons if self.plan.confirm else []:
+            wanted = set(to_confirm(self.found, pair.baseline, pair.variant))
+            chosen = [test for test in tests if (test.name, test.seed) in wanted]
+            for attempt in range(1, CONFIRMATIONS + 1) if chosen else ():
+                for variant in (pair.baseline, pair.variant):
+                    self._execute(variant, chosen, attempt)
+        return self._finish()
+
+    def _make_ready(self) -> None:
+        """Kernels, disks, image; all of them into the record before the first boot."""
+        plan, run = self.plan, self.writer.run
+        for variant in plan.variants:
+            build = self.builds[variant] = self.lab.build(variant)
+            known = run.kernels.get(variant)
+            if known is not None and known.key != build.key:
+                raise UserError(
+                    f"the run was begun with another build of '{variant}' "
+                    f"({known.key}, now {build.key})", hint="start a new one",
+                )
+            run.kernels[variant] = build.kernel
+        disks = self.suite.disks(self.lab, plan)
+        chosen = self.lab.accel(plan.accel, self.builds[plan.variants[0]], plan.smp)
+        run.accels = [chosen.record()]
+        run.image = self.lab.image().record
+        self.writer.save()
+        for variant, build in self.builds.items():
+            self.boots[variant] = Boots.of(self.lab, plan, build, disks, self.writer)
+
+    def _ask(self) -> list[PlannedTest]:
+        """Ask a guest of the first variant which tests there are."""
+        boot = self.boots[self.plan.variants[0]]()
+        with boot.kept() as session:
+            session.boot()
+            self._prepare(session)
+            tests = self.suite.ask(session, self.plan)
+            session.power_off()
+        return tests
+
+    def _prepare(self, session: Session) -> None:
+        self.suite.prepare(session, self.lab, self.plan)
+
+    def _execute(self, variant: str, tests: Sequence[PlannedTest], attempt: int = 0) -> None:
+        """Run the tests once, in as many guests at a time as were asked for."""
+        done = {
+            (v.test, v.seed) for v in self.found if (v.variant, v.attempt) == (variant, attempt)
+        }
+        queue = TestQueue(test for test in tests if (test.name, test.seed) not in done)
+        if not queue:
+            return
+        runner = SuiteRunner(
+            self.suite, variant, self.boots[variant], self.writer.directory / f"tests-{variant}",
+            prepare=self._prepare, attempt=attempt,
+        )
+        again = f", repetition {attempt}" if attempt else ""
+        title = f"{self.suite.name} on {variant}: {plural(len(tests), 'test')}{again}"
+        with self.lab.progress.task(title, len(tests)) as task:
+            verdicts = shards.run(runner, queue, self.plan.jobs)
+            for number, verdict in enumerate(verdicts, len(done) + 1):
+                self.writer.verdict(verdict)
+                self.found.append(verdict)
+                task.update(number, verdict.test)
+                if verdict.verdict in BAD:
+                    self.lab.progress.warn(line(verdict))
+
+    def _finish(self) -> SuiteOutcome:
+        """Judge, and write what is made from the run's files."""
+        run, directory = self.writer.run, self.writer.directory
+        self.found += not_run(self.plan, self.found)
+        crashed = any(verdict.verdict == "crash" for verdict in self.found)
+        _close(self.writer, "crashed" if crashed else "complete")
+        outcome = SuiteOutcome(run, self.found, load_known(self.lab.project.root), directory)
+        outcome.write()
+        self._write_oopses(outcome)
+        write_page(outcome)
+        return outcome
+
+    def _write_oopses(self, outcome: SuiteOutcome) -> None:
+        """One file per bug: where it was seen, and its first oops with addresses resolved."""
+        for bug in outcome.bugs:
+            variant = bug.variants[0]
+            base = self.writer.run.kernels[variant].base
+            source = find_source(self.lab.workspace, self.lab.project, base)
+            tree = source.path if source else None
+            text = decode(bug.text, self.builds[variant].directory, tree)
+            seen = "\n".join(f"  {line(verdict)}" for verdict in bug.where)
+            known = f", known: {bug.known}" if bug.known else ""
+            path = self.writer.directory / OOPSES / f"{bug.signature.ident}.txt"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(
+                f"{bug.signature.text}\nsignature {bug.signature.ident}, "
+                f"seen {plural(bug.count, 'time')}{known}:\n{seen}\n\n{text}\n"
+            )
+
+
