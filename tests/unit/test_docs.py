@@ -68,8 +68,8 @@ def test_what_is_wrong_is_found(page: Path) -> None:
     assert fault_of("harness bench --thread 1") == "no option --thread"
     assert fault_of("harness banch") == "no command banch"
     assert fault_of("harness series status|edit|sav") == "no command series sav"
-    assert list(commands("run `harness report\nRUN --json` and\n\n    .venv/bin/harness doctor\n")) \
-        == ["harness report RUN --json", "harness doctor"]
+    shown = "run `harness report\nRUN --json` and\n\n    .venv/bin/harness doctor\n"
+    assert list(commands(shown)) == ["harness report RUN --json", "harness doctor"]
     assert list(commands("`harness run -- ls --all`")) == ["harness run"]
 
 
