@@ -24,9 +24,10 @@ PAGES = sorted([
 FOREIGN = {"--verify", "--strict", "--pdeathsig", "--global", "--user"}
 STOP = re.compile(r"\s--(\s|$)|\s#|[|;&)]|\.\.\.")
 
-pytestmark = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
+@each_page
 def test_no_line_is_wider_than_a_terminal(page: Path) -> None:
     wide = [
         f"{page.name}:{number} has {len(line)} columns"
@@ -35,6 +36,7 @@ def test_no_line_is_wider_than_a_terminal(page: Path) -> None:
     assert not wide, "\n".join(wide)
 
 
+@each_page
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
         if "://" in target or target.startswith("mailto:"):
@@ -46,6 +48,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(found.read_text()), f"{page.name}: no heading {target}"
 
 
+@each_page
 def test_every_command_has_the_options_that_are_shown(page: Path) -> None:
     wrong = [
         f"{page.name}: `{line}`: {fault}"
@@ -54,6 +57,7 @@ def test_every_command_has_the_options_that_are_shown(page: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@each_page
 def test_an_option_shown_alone_is_one_of_some_command(page: Path) -> None:
     if page.parent.name == "guest":
         return  # options of guest programs, which have a --help of their own
@@ -62,8 +66,7 @@ def test_an_option_shown_alone_is_one_of_some_command(page: Path) -> None:
         assert span in known, f"{page.name}: no command has {span}"
 
 
-def test_what_is_wrong_is_found(page: Path) -> None:
-    del page
+def test_what_is_wrong_is_found() -> None:
     assert fault_of("harness bench --threads 1,8,16") == ""
     assert fault_of("harness bench --thread 1") == "no option --thread"
     assert fault_of("harness banch") == "no command banch"
@@ -113,6 +116,7 @@ def fault_of(line: str) -> str:
 
 def commands(text: str) -> Iterator[str]:
     """Command lines of the harness in code: `harness ...` in a line, and lines of blocks."""
+    text = re.sub(r"\\\n\s*", " ", text)  # a line that goes on
     blocks = re.findall(r"^(?: {4}|\t)(.*)$", text, re.MULTILINE)
     blocks += re.findall(r"^```.*?$(.*?)^```", text, re.MULTILINE | re.DOTALL)
     spans = [
