@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import textwrap
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from harness.cli.app import app
+from harness.project import config as configs
 from tests.places import ROOT
 
 WIDTH = 100
@@ -143,3 +146,14 @@ def anchors(text: str) -> set[str]:
         re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).strip().lower()).replace(" ", "-")
         for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     }
+
+
+@pytest.mark.parametrize("page", ["docs/projects.md", "docs/compare.md"])
+def test_tables_of_harness_toml_are_read(page: str) -> None:
+    """The first example of a table on the page, with a whole project around it if it has none."""
+    blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", (ROOT / page).read_text(), re.MULTILINE)
+    text = textwrap.dedent(next(block for block in blocks if block.lstrip().startswith("[")))
+    if "[bases." not in text:
+        text += '\n[bases.mine]\nkind = "dir"\npath = "linux"\n'
+    config = configs.parse(tomllib.loads(text), page, ROOT)
+    assert config.workloads or config.variants
