@@ -32,7 +32,7 @@ app = typer.Typer(
     name="harness", no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help texts have words in brackets
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Measure what freeing empty user PTE page tables saves and costs.",
+    help="Build two kernels, boot both, run the same work in each, and say what changed.",
 )
 app.command(cls=Command)(build_command.build)
 app.command(cls=Command)(bases_command.bases)

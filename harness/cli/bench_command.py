@@ -52,7 +52,7 @@ Accels = Annotated[
     typer.Option(
         "--accel", metavar="A,B",
         help="auto, kvm, tcg, icount (TCG that counts instructions); tcg,icount does both "
-        "[profile, else auto].",
+        "[profile, else icount for costs, auto for memory].",
     ),
 ]
 Control = Annotated[
