@@ -15,6 +15,7 @@ from harness.cli import (
     care,
     compare_command,
     guest_command,
+    init_command,
     ltp_command,
     nightly_command,
     report_command,
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Measure what freeing empty user PTE page tables saves and costs.",
 )
+app.command(cls=Command)(init_command.init)
 app.command(cls=Command)(build_command.build)
 app.command(cls=Command)(bases_command.bases)
 app.command(cls=Command)(guest_command.boot)
