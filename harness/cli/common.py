@@ -13,7 +13,7 @@ import typer
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.lab import Lab
-from harness.project.config import Project
+from harness.project.config import FILE_NAME, Project
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
@@ -111,7 +111,10 @@ def setup(
     ``project`` is used instead of the one around the working directory.
     """
     progress = Progress(-1 if quiet else 1 if verbose else 0)
-    return Lab(project, workspace=workspace, progress=progress).on_base(base)
+    lab = Lab(project, workspace=workspace, progress=progress)
+    if overlay := lab.project.overlay:
+        progress.detail(f"{overlay} is laid over {FILE_NAME}")
+    return lab.on_base(base)
 
 
 def print_json(value: Any) -> None:
