@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, completions
 from harness.cli.compare_command import Fragments
 from harness.core.errors import UserError
 from harness.core.progress import Progress
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 Workload = Annotated[
-    str | None, typer.Option("--workload", help="What is measured, see --metric.")
+    str | None,
+    typer.Option(
+        "--workload", autocompletion=completions.workload, help="What is measured, see --metric.",
+    ),
 ]
 Metric = Annotated[str | None, typer.Option("--metric", help="The number that has moved.")]
 Parameters = Annotated[

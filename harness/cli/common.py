@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.cli import completions
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.lab import Lab
@@ -35,7 +36,10 @@ Origin = Annotated[
 ]
 BaseName = Annotated[
     str | None,
-    typer.Option("--base", help="A base of harness.toml, instead of the default one."),
+    typer.Option(
+        "--base", autocompletion=completions.base,
+        help="A base of harness.toml, instead of the default one.",
+    ),
 ]
 SourceDir = Annotated[
     Path | None,
@@ -56,7 +60,11 @@ Append = Annotated[
     str | None, typer.Option("--append", help="More words for the kernel command line.")
 ]
 Variant = Annotated[
-    str | None, typer.Option("--variant", help="A variant of harness.toml [its first default].")
+    str | None,
+    typer.Option(
+        "--variant", autocompletion=completions.variant,
+        help="A variant of harness.toml [its first default].",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 

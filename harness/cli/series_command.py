@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, completions
 from harness.cli.once import Command
 from harness.core.deadline import Deadline
 from harness.core.errors import EXIT_REGRESSION, GuestCrash, HarnessError, UserError
@@ -25,7 +25,8 @@ app = typer.Typer(
 VariantName = Annotated[
     str | None,
     typer.Option(
-        "--variant", help="The variant whose series it is [the first default one with a series]."
+        "--variant", autocompletion=completions.variant,
+        help="The variant whose series it is [the first default one with a series].",
     ),
 ]
 Tree = Annotated[
@@ -298,7 +299,10 @@ def bisect(
 
 @app.command(cls=Command)
 def fetch(
-    name: Annotated[str, typer.Argument(help="A series of harness.toml.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A series of harness.toml.", autocompletion=completions.series),
+    ],
     mailbox: Annotated[
         Path | None,
         typer.Option("--mailbox", metavar="FILE", help="The thread, saved as a mailbox."),
