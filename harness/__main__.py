@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from types import FrameType
 from typing import NoReturn
 
 from harness.core.errors import EXIT_USER, GuestCrash, HarnessError, InfrastructureError
 
 EXIT_INTERRUPTED = 130
-_interrupts: list[int] = []  # the signals that asked us to stop
+SAME_INTERRUPT_S = 2.0
+_interrupts: list[float] = []  # when signals asked us to stop
 
 
 def main() -> NoReturn:
@@ -69,8 +71,16 @@ def _explain_usage(error: Exception) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    _interrupts.append(number)
-    raise KeyboardInterrupt
+    """Stop what goes on; a signal that comes again at once must not stop the cleaning-up.
+
+    timeout(1) signals the process and then its whole group; a person who presses Ctrl-C again
+    later means it.
+    """
+    now = time.monotonic()
+    again = bool(_interrupts) and now - _interrupts[-1] < SAME_INTERRUPT_S
+    _interrupts.append(now)
+    if not again:
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -272,7 +272,7 @@ class Lab:
         self, profile: str | None = None, *, variants: Sequence[str] | None = None,
         overrides: Overrides | None = None, comparisons: Sequence[Pair] | None = None,
         accel: str | None = None, smp: int | None = None, memory: str | None = None,
-        append: str = "", machine: str = "guest", try_kvm: bool = True,
+        append: str = "", machine: str = "guest", try_kvm: bool = True, command: str = "bench",
     ) -> Plan:
         """What a measurement would do; what is not given is harness.toml's.
 
@@ -290,7 +290,7 @@ class Lab:
         names = self.usual_variants() if variants is None else variants
         where = Where(
             guest.smp if smp is None else smp, guest.memory if memory is None else memory,
-            append, machine,
+            append, machine, command,
         )
         # Once without KVM: what makes no sense must not cost a build.
         make = partial(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import bench_command, common, report_command
-from harness.cli.bench_command import Accels, Boots, Repeat, Rounds, Threads, Workloads
+from harness.cli.bench_command import Accels, Boots, Repeat, Resume, Rounds, Threads, Workloads
 from harness.cli.common import Words
 from harness.cli.once import PROGRAM
 from harness.core.errors import EXIT_GUEST_CRASH, EXIT_REGRESSION, UserError
@@ -87,6 +87,7 @@ def compare(
     memory: common.Memory = None,
     append: common.Append = None,
     out: RunDirectory = None,
+    resume: Resume = None,
     jobs: common.Jobs = None,
     fail_on: FailOn = None,
     mail: Mail = False,
@@ -121,9 +122,10 @@ def compare(
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
     plan = lab.plan(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
+        command="compare",
         overrides=overrides(threads, boots, repeat, rounds, workload),
     )
-    conclude(lab, plan, Conclusion(out, jobs, dry_run, as_json, mail, fail_on))
+    conclude(lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on))
 
 
 def overrides(
@@ -143,6 +145,7 @@ class Conclusion:
     """How a comparison is made and told."""
 
     out: Path | None
+    resume: Path | None
     jobs: int | None
     dry_run: bool
     as_json: bool
@@ -157,7 +160,13 @@ def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
     if how.dry_run:
         bench_command.preview(lab, plan, None)
         return
-    done = lab.measure(plan, how.out, Making(jobs=how.jobs))
+    making = Making(jobs=how.jobs)
+    if how.resume is not None:
+        if how.out is not None:
+            raise UserError("--resume goes on in the run's own directory", hint="drop --out")
+        done = lab.resume(how.resume, making)
+    else:
+        done = lab.measure(plan, how.out, making)
     found = report_command.show(
         lab, [done.directory], done.directory, how.as_json, mail=how.mail
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import common, compare_command
-from harness.cli.bench_command import Accels, Boots, Repeat, Rounds, Threads, Workloads
+from harness.cli.bench_command import Accels, Boots, Repeat, Resume, Rounds, Threads, Workloads
 from harness.cli.compare_command import Conclusion, FailOn, Fragments, Mail, RunDirectory
 from harness.core.errors import UserError
 
@@ -48,6 +48,7 @@ def try_series(
     memory: common.Memory = None,
     append: common.Append = None,
     out: RunDirectory = None,
+    resume: Resume = None,
     jobs: common.Jobs = None,
     fail_on: FailOn = None,
     mail: Mail = False,
@@ -80,10 +81,11 @@ def try_series(
     lab.check_series(adhoc.TIP)
     plan = lab.plan(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
+        command="try",
         overrides=compare_command.overrides(threads, boots, repeat, rounds, workload),
     )
     compare_command.conclude(
-        lab, plan, Conclusion(out, jobs, dry_run, as_json, mail, fail_on)
+        lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on)
     )
 
 

@@ -85,7 +85,7 @@ def _require_icount(binary: str, smp: int) -> None:
     if smp > 1 and version[:2] < ICOUNT_SMP_SINCE:
         raise UserError(
             f"QEMU {'.'.join(map(str, version))} counts instructions with one vCPU only",
-            hint="use --smp 1, or install QEMU >= 8.1 (bookworm-backports)",
+            hint="use --smp 1, or install QEMU >= 8.1 (Debian 12 has one in backports)",
         )
 
 

@@ -157,7 +157,7 @@ def _conduct(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> Me
         crashes = _run(lab, plan, writer, making)
     except KeyboardInterrupt:
         _close(writer, "interrupted")
-        lab.progress.warn(f"go on with: harness bench --resume {writer.directory}")
+        lab.progress.warn(f"go on with: {plan.resuming(str(writer.directory))}")
         raise
     except HarnessError:
         _close(writer, "failed")

@@ -56,6 +56,8 @@ class Where:
     memory: str
     cmdline: str = ""
     machine: str = "guest"
+    command: str = "bench"
+    """What makes the plan: bench, compare, try."""
     tells_time: bool = False
     """Whether its clock says what a change costs, as KVM's does and an emulator's does not."""
 
@@ -87,7 +89,8 @@ def make_plan(
         for name in sorted(dict.fromkeys(cell.accel for cell in cells), key="icount".__eq__)
     ]
     return Plan(
-        profile=profile, base=project.config.defaults.base, variants=list(variants),
+        command=where.command, profile=profile, base=project.config.defaults.base,
+        variants=list(variants),
         accel=",".join(block.accel for block in blocks), machine=where.machine, smp=where.smp,
         memory=where.memory, cmdline=where.cmdline, cells=cells, blocks=blocks,
         boots=schedule(variants, cells, blocks, again=overrides.again), comparisons=pairs,

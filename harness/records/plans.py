@@ -132,6 +132,8 @@ class Plan(FrozenRecord):
     """A measurement: variants, cells, boots in their order, and what is compared with what."""
 
     kind: Literal["measurement"] = "measurement"
+    command: str = "bench"
+    """The command of the harness that made it and goes on with it."""
     profile: str = ""
     base: str = ""
     """The default base that the variants were resolved with."""
@@ -147,6 +149,11 @@ class Plan(FrozenRecord):
     boots: list[PlannedBoot] = Field(default_factory=list)
     comparisons: list[Pair] = Field(default_factory=list)
     published: list[Published] = Field(default_factory=list)
+
+    def resuming(self, directory: str) -> str:
+        """The command that goes on with a run of this plan, for people."""
+        same = "" if self.command == "bench" else " ... (as before)"
+        return f"harness {self.command}{same} --resume {directory}"
 
     @property
     def accels(self) -> list[str]:

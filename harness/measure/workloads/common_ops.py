@@ -34,15 +34,15 @@ CommonOp = Literal[
     "exec", "open_close", "stat", "readdir", "read_cached", "mmap_munmap", "fault",
 ]
 COMMON_OPS: tuple[CommonOp, ...] = get_args(CommonOp)
-ROUND_S = 0.03  # of a round under TCG, the dearest operation's; measured, rounded up
+ROUND_S = 0.01  # of a round under TCG; measured, rounded up
 
 
 class CommonParams(CellParams):
     """Parameters of one cell."""
 
     op: CommonOp
-    rounds: int = Field(default=7, ge=1, le=4096)
-    warmup: int = Field(default=2, ge=0, le=4096)
+    rounds: int = Field(default=15, ge=1, le=4096)
+    warmup: int = Field(default=4, ge=0, le=4096)
 
 
 class Common(TypedWorkload[CommonParams]):

@@ -68,12 +68,12 @@ def _unended(run: LoadedRun) -> list[str]:
     if run.interrupted:
         return [
             f"Run {run.name} was interrupted: it never recorded its end, and the process that "
-            f"conducted it is gone. `harness bench --resume {run.directory}` goes on with it."
+            f"conducted it is gone. `{run.plan.resuming(str(run.directory))}` goes on with it."
         ]
     texts = {
         "running": "is still going on: what follows is what there is so far.",
         "interrupted": "was interrupted; "
-                       f"`harness bench --resume {run.directory}` goes on with it.",
+                       f"`{run.plan.resuming(str(run.directory))}` goes on with it.",
         "crashed": "ended with a crash of a guest.",
         "failed": "failed: it did not measure all that it was to measure.",
     }
