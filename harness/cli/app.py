@@ -31,7 +31,7 @@ app = typer.Typer(
     name="harness", no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help texts have words in brackets
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Measure what freeing empty user PTE page tables saves and costs.",
+    help="Say what a change to the kernel costs and saves, and whether both kernels survive it.",
 )
 app.command(cls=Command)(init_command.init)
 app.command(cls=Command)(build_command.build)

@@ -41,8 +41,8 @@ Workloads = Annotated[
         help="Only these, comma-separated [all of the profile].",
     ),
 ]
-Boots = Annotated[int | None, typer.Option("--boots", min=1, help="Per variant [profile].")]
-Repeat = Annotated[int | None, typer.Option("--repeat", min=1, help="Per boot [profile].")]
+Boots = Annotated[int | None, typer.Option("--boots", min=1, help="Boots per kernel [profile].")]
+Repeat = Annotated[int | None, typer.Option("--repeat", min=1, help="Runs in each boot [profile].")]
 Duration = Annotated[
     int | None,
     typer.Option("--duration", min=1, help="Seconds of each run that lasts a time [profile]."),

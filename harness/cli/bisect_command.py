@@ -24,7 +24,14 @@ Workload = Annotated[
         "--workload", autocompletion=completions.workload, help="What is measured, see --metric.",
     ),
 ]
-Metric = Annotated[str | None, typer.Option("--metric", help="The number that has moved.")]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        help="The number that has moved, as `compare --json` names it; a wrong name is answered "
+        "with those there are.",
+    ),
+]
 Parameters = Annotated[
     list[str] | None,
     typer.Option(

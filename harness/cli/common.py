@@ -52,9 +52,12 @@ AccelName = Annotated[
         "--accel", help="auto, kvm, tcg, or icount (TCG that counts instructions) [auto]."
     ),
 ]
-Smp = Annotated[int | None, typer.Option("--smp", min=1, max=64, help="vCPUs [harness.toml].")]
+Smp = Annotated[
+    int | None, typer.Option("--smp", min=1, max=64, help="vCPUs [harness.toml, else 4].")
+]
 Memory = Annotated[
-    str | None, typer.Option("--memory", "-m", help="Guest memory, e.g. 4G [harness.toml].")
+    str | None,
+    typer.Option("--memory", "-m", help="Guest memory, e.g. 2048M [harness.toml, else 4G]."),
 ]
 Append = Annotated[
     str | None, typer.Option("--append", help="More words for the kernel command line.")
