@@ -19,6 +19,7 @@
  * Exit code: 0 measured, 1 the check failed.
  */
 #include "common.h"
+#include "mark.h"
 #include "options.h"
 #include "rounds.h"
 
@@ -103,14 +104,20 @@ static __attribute__((noinline)) void run(struct tables *touched)
 	drops.wanted = both.wanted;
 	drops.warmup = both.warmup;
 	while (rounds_left(&both)) {
-		start = now_ns();
+		start = rounds_begin(&both);
 		touch();
+		if (both.done >= both.warmup)
+			mark_end(1);
 		middle = now_ns();
 		check();
 		if (!both.done)
 			*touched = tables_now();
 		pause = now_ns();
+		if (both.done >= both.warmup)
+			mark_begin(2);
 		drop();
+		if (both.done >= both.warmup)
+			mark_end(2);
 		end = now_ns();
 		rounds_add(&both, middle - start + end - pause);
 		rounds_add(&drops, end - pause);

@@ -375,10 +375,10 @@ static void run(const struct op *op)
 	uint64_t start, i;
 
 	while (rounds_left(&rounds)) {
-		start = now_ns();
+		start = rounds_begin(&rounds);
 		for (i = 0; i < cycles; i++)
 			op->work();
-		rounds_add(&rounds, now_ns() - start);
+		rounds_end(&rounds, start);
 	}
 	if (op->clean_up)
 		op->clean_up();

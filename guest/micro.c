@@ -311,9 +311,9 @@ static void run(const struct op *op, struct rounds *r)
 		if (op->prepare)
 			op->prepare();
 		took = -faults();
-		start = now_ns();
+		start = rounds_begin(r);
 		op->work();
-		rounds_add(r, now_ns() - start);
+		rounds_end(r, start);
 		took += faults();
 		/* fork makes us copy a few pages of stack and library again. */
 		if (took < expected || took > expected + 16)

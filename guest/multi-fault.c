@@ -25,6 +25,7 @@
  * starts at an odd multiple of it, hence neighbours share a table.
  */
 #include "common.h"
+#include "mark.h"
 #include "options.h"
 
 #include <errno.h>
@@ -106,8 +107,12 @@ static void joint_round(struct thread *t, bool counted)
 /* When each counted round of a fixed number ended, by the dropper's clock. */
 static void note_round(const struct thread *t)
 {
-	if (!t->nth && round_end_ns)
-		round_end_ns[t->rounds] = now_ns();
+	if (t->nth || !round_end_ns)
+		return;
+	mark_end(1);
+	round_end_ns[t->rounds] = now_ns();
+	if (!stop)
+		mark_begin(1);
 }
 
 static void *run(void *arg)
@@ -122,6 +127,8 @@ static void *run(void *arg)
 			touch(t->region);
 			drop(t->region);
 		} else {
+			if (!t->nth && i + 1 == warmup_rounds)
+				mark_warm();
 			joint_round(t, false);
 		}
 	}
@@ -129,6 +136,10 @@ static void *run(void *arg)
 	pthread_barrier_wait(&barrier);
 	if (!t->nth)
 		start_ns = now_ns();
+	if (!t->nth && round_end_ns) {
+		mark_series();
+		mark_begin(1);
+	}
 	pthread_barrier_wait(&barrier);
 
 	if (independent) {

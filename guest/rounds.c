@@ -2,6 +2,9 @@
 /* Rounds of equal work: see rounds.h. */
 #include "rounds.h"
 
+#include "common.h"
+#include "mark.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +19,26 @@ void rounds_add(struct rounds *r, uint64_t ns)
 	if (r->done >= r->warmup)
 		r->ns[r->done - r->warmup] = ns;
 	r->done++;
+}
+
+uint64_t rounds_begin(const struct rounds *r)
+{
+	uint64_t start = now_ns();
+
+	if (r->done + 1 == r->warmup)
+		mark_warm();
+	if (r->done == r->warmup)
+		mark_series();
+	if (r->done >= r->warmup)
+		mark_begin(1);
+	return start;
+}
+
+void rounds_end(struct rounds *r, uint64_t start)
+{
+	if (r->done >= r->warmup)
+		mark_end(1);
+	rounds_add(r, now_ns() - start);
 }
 
 static int by_size(const void *a, const void *b)

@@ -30,6 +30,13 @@ struct rounds {
 	  .number = set_warmup, .min = 0, .max = MAX_ROUNDS }
 
 bool rounds_left(const struct rounds *r);
+/*
+ * Reads the clock, and begins a window of the profile (see mark.h) unless it
+ * is a warm-up. rounds_end() ends it, and keeps the time since `start`.
+ */
+uint64_t rounds_begin(const struct rounds *r);
+void rounds_end(struct rounds *r, uint64_t start);
+/* The same for a round whose clock is not only read at its ends. */
 void rounds_add(struct rounds *r, uint64_t ns);
 /* The middle one; the lower of two middle ones. 0 when there is none. */
 uint64_t rounds_median(const struct rounds *r);

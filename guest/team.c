@@ -24,12 +24,12 @@ static void *member(void *arg)
 	while (left--) {
 		pthread_barrier_wait(&barrier);
 		if (!nth)
-			start = now_ns();
+			start = rounds_begin(rounds);
 		pthread_barrier_wait(&barrier);
 		work(nth);
 		pthread_barrier_wait(&barrier);
 		if (!nth)
-			rounds_add(rounds, now_ns() - start);
+			rounds_end(rounds, start);
 	}
 	return NULL;
 }

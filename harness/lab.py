@@ -198,7 +198,7 @@ class Lab:
         self, build: Build, *, smp: int | None = None, memory: str | None = None,
         append: str = "", accel: str | None = None, directory: Path | None = None,
         disks: Sequence[Path] = (), gdb: bool = False, crowd: float = 1.0, ssh_port: int = 0,
-        boot_seconds: float | None = None,
+        boot_seconds: float | None = None, plugin: Sequence[str] = (),
     ) -> BootOrder:
         """What a boot of a build asks of a machine; what is not given is harness.toml's.
 
@@ -214,8 +214,9 @@ class Lab:
             smp=usual.smp if smp is None else smp,
             memory=usual.memory if memory is None else memory,
             cmdline=" ".join(part for part in (usual.cmdline, append) if part),
-            disks=tuple(disks), gdb=gdb, ssh_port=ssh_port, boot_seconds=boot_seconds,
-            slowness=slowness(build) * crowd, keep_logs=directory is not None,
+            disks=tuple(disks), gdb=gdb, plugin=tuple(plugin), ssh_port=ssh_port,
+            boot_seconds=boot_seconds, slowness=slowness(build) * crowd,
+            keep_logs=directory is not None,
         )
 
     def boot(
@@ -223,7 +224,7 @@ class Lab:
         memory: str | None = None, append: str = "", accel: str | None = None,
         directory: Path | None = None, disks: Sequence[Path] = (), gdb: bool = False,
         crowd: float = 1.0, ssh_port: int = 0, boot_seconds: float | None = None,
-        source: Path | None = None,
+        source: Path | None = None, plugin: Sequence[str] = (),
     ) -> Session:
         """A session on a variant's kernel or a build; entering it boots. See :meth:`order`.
 
@@ -233,6 +234,7 @@ class Lab:
         order = self.order(
             build, smp=smp, memory=memory, append=append, accel=accel, directory=directory,
             disks=disks, gdb=gdb, crowd=crowd, ssh_port=ssh_port, boot_seconds=boot_seconds,
+            plugin=plugin,
         )
         return self.machine(machine).boot(order)
 
@@ -306,7 +308,7 @@ class Lab:
         """Whether guests run under KVM here, by what is known, or else by a kernel of ours."""
         from harness.machine import accel, qemu  # noqa: PLC0415
 
-        kernels = sorted(self.workspace.dir("builds").glob("*/bzImage"))
+        kernels = sorted(self.workspace.root.glob("builds/*/bzImage"))
         if not accel.kvm_can_be_tried():
             return False
         if not kernels and not may_build:
@@ -375,6 +377,22 @@ class Lab:
         )
         lab = self.on_base(plan.base or None)
         return conduct(lab, plan, directory or self.run_directory(plan.suite))
+
+    def reserve(self, directory: Path | None) -> None:
+        """That a run can be written: to a directory, or below the project's results.
+
+        Asked before anything costs time. Raises :class:`UserError`.
+        """
+        place = directory or self.project.results
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"cannot write the run to {place}: {error.strerror}",
+                hint="choose another place with --out DIR",
+            ) from error
 
     def run_directory(self, name: str) -> Path:
         """A directory for a new run, below the project's results; not made yet."""

@@ -14,6 +14,7 @@ from harness.cli import (
     build_command,
     care,
     compare_command,
+    explain_command,
     guest_command,
     init_command,
     ltp_command,
@@ -43,6 +44,7 @@ app.command(cls=Command)(bisect_command.bisect)
 app.command("try", cls=Command)(try_command.try_series)
 app.command(cls=Command)(bench_command.bench)
 app.command(cls=Command)(report_command.report)
+app.command(cls=Command)(explain_command.explain)
 app.command(cls=Command)(ltp_command.ltp)
 app.command(cls=Command)(stability_command.stability)
 app.command(cls=Command)(nightly_command.nightly)

@@ -77,8 +77,16 @@ Resume = Annotated[
     ),
 ]
 
+NoProfile = Annotated[
+    bool,
+    typer.Option(
+        "--no-profile", help="Do not record which kernel functions the counted instructions are in."
+    ),
+]
+
 WITH_RESUME = (
-    "resume", "source", "mirror", "jobs", "dry_run", "as_json", "quiet", "verbose", "workspace",
+    "resume", "no_profile", "source", "mirror", "jobs", "dry_run", "as_json", "quiet", "verbose",
+    "workspace",
 )
 
 
@@ -103,6 +111,7 @@ def bench(
     source: common.SourceDir = None,
     mirror: common.MirrorUrl = None,
     jobs: common.Jobs = None,
+    no_profile: NoProfile = False,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
@@ -117,15 +126,16 @@ def bench(
     from harness.measure.planning import Overrides  # noqa: PLC0415
 
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    making = Making(source, mirror, jobs)
+    making = Making(source, mirror, jobs, profile=not no_profile)
     if resume is not None:
         _only_with_resume(context)
         plan = lab.recorded_plan(resume)
     else:
+        if not dry_run:
+            lab.reserve(out)
         plan = lab.plan(
             profile, variants=variants, accel=accel, smp=smp, memory=memory, append=append or "",
-            try_kvm=not dry_run,
-            overrides=Overrides(
+            try_kvm=not dry_run, overrides=Overrides(
                 threads=threads, boots=boots, repeat=repeat, seconds=duration, rounds=rounds,
                 control=control, workloads=workload,
             ),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.kernel.source.commits import Commit
     from harness.lab import Lab
     from harness.measure.planning import Overrides
+    from harness.project.config import Project
     from harness.records.plans import Plan
 
 Measured = Annotated[
@@ -119,21 +120,31 @@ def compare(
     tree, base, tip = sides(words)
     check_sides(tree, base, tip, unrelated=unrelated)
     project = adhoc.of_commits(tree, base, tip, fragments=config or ())
-    program = list(context.meta[PROGRAM])
+    project, workload = _measured(project, list(context.meta[PROGRAM]), workload, seconds)
+    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
+    if not dry_run:
+        lab.reserve(out)
+    plan = lab.plan(
+        accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
+        command="compare", overrides=overrides(threads, boots, repeat, rounds, workload),
+    )
+    conclude(lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on))
+
+
+def _measured(
+    project: Project, program: list[str], workload: Words | None, seconds: float | None
+) -> tuple[Project, Words | None]:
+    """The project with the program as a workload, where one is given, and what is measured."""
+    from harness.project import adhoc  # noqa: PLC0415
+
     if program and workload:
         raise UserError("a program and --workload are both given", hint="give one of them")
     if seconds is not None and not program:
         raise UserError("--seconds is for a program behind --", hint="leave it out")
-    if program:
-        project, name = adhoc.with_program(project, program, seconds)
-        workload = Words([name])
-    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
-    plan = lab.plan(
-        accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
-        command="compare",
-        overrides=overrides(threads, boots, repeat, rounds, workload),
-    )
-    conclude(lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on))
+    if not program:
+        return project, workload
+    project, name = adhoc.with_program(project, program, seconds)
+    return project, Words([name])
 
 
 def overrides(

@@ -85,6 +85,8 @@ def try_series(
         lab.progress.say(f"the series names its base-commit, and {tree} has it: {named[:12]}")
         project = adhoc.of_series(tree, named, table_of(series, version), fragments=config or ())
         lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
+    if not dry_run:
+        lab.reserve(out)
     lab.check_series(adhoc.TIP)
     plan = lab.plan(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,

@@ -41,7 +41,7 @@ class GuestMachine:
         spec = qemu.GuestSpec(
             order.kernel, self.image, chosen, smp=order.smp,
             memory=qemu.check_memory(order.memory), cmdline=order.cmdline, gdb=order.gdb,
-            ssh_port=order.ssh_port, disks=order.disks,
+            ssh_port=order.ssh_port, disks=order.disks, plugin=order.plugin,
         )
         return Guest(
             spec, order.directory, key=self.key, host_key=self.host_key, warn=self.warn,

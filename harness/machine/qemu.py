@@ -42,6 +42,8 @@ class GuestSpec:
     """Wait for a debugger on the guest's gdb socket."""
     disks: tuple[Path, ...] = field(default_factory=tuple)
     """More disk images, read-only, as /dev/vdb and on."""
+    plugin: tuple[str, ...] = ()
+    """QEMU's words that load a plugin into the guest; it may watch and never change it."""
 
 
 def binary() -> str:
@@ -97,6 +99,7 @@ def argv(
         words += ["-drive", f"file={disk},format=raw,if=virtio,readonly=on"]
     if qmp:
         words += ["-chardev", qmp, "-mon", "chardev=qmp,mode=control"]
+    words += spec.plugin
     if spec.gdb and gdb_socket:
         words += ["-S", "-gdb", f"unix:{gdb_socket},server=on,wait=off"]
     return words

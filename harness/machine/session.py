@@ -190,6 +190,8 @@ class BootOrder:
     """Read-only images of file systems; an emulated machine sees them as /dev/vdb and on."""
     gdb: bool = False
     """Wait for a debugger before the first instruction."""
+    plugin: tuple[str, ...] = ()
+    """QEMU's words that load a plugin, which watches and changes nothing."""
     ssh_port: int = 0
     """On 127.0.0.1 of this host, for emulated machines; 0: any free one."""
     boot_seconds: float | None = None

@@ -3,6 +3,7 @@ happens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from harness.machine.accel import Accel
 from harness.machine.session import Session
 from harness.measure import workloads
 from harness.measure.hoststate import describe_harness, describe_host
+from harness.measure.profiles import recorder
 from harness.measure.runner import Bench, Runner, finished_boots
 from harness.measure.workloads.declared import Declared
 from harness.measure.workloads.workload import Workload
@@ -62,7 +64,7 @@ class Supplier(Protocol):
     def boot(
         self, kernel: Build, *, machine: str = "guest", smp: int | None = None,
         memory: str | None = None, append: str = "", accel: str = "auto",
-        directory: Path | None = None,
+        directory: Path | None = None, plugin: Sequence[str] = (),
     ) -> Session:
         """A session that is not started yet."""
         ...
@@ -76,6 +78,8 @@ class Making:
     """A kernel tree instead of the base's."""
     mirror: str | None = None
     jobs: int | None = None
+    profile: bool = True
+    """Record where instructions go, in boots that count them."""
 
 
 @dataclass(frozen=True)
@@ -185,16 +189,26 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
     writer.run.emulator = Emulator(binary=qemu.BINARY, version=version)
     writer.save()
 
-    def open_session(boot: PlannedBoot, folder: Path) -> Session:
+    def open_session(boot: PlannedBoot, folder: Path, plugin: Sequence[str]) -> Session:
         return lab.boot(
             builds[boot.variant], machine=plan.machine, smp=plan.smp, memory=plan.memory,
-            append=plan.cmdline, accel=boot.accel, directory=folder,
+            append=plan.cmdline, accel=boot.accel, directory=folder, plugin=plugin,
         )
 
     names: dict[str, AccelName] = {asked: accel.name for asked, accel in chosen.items()}
+    maker = recorder.make(
+        lab.workspace, lab.project.file(recorder.FOLDER), writer.run.run, writer.directory,
+        lab.progress.warn,
+    ) if making.profile and "icount" in names.values() and plan.machine == "guest" else None
+
+    def profiler(boot: PlannedBoot, folder: Path) -> recorder.BootProfiler | None:
+        if maker is None or names[boot.accel] != "icount":
+            return None
+        return maker.boot(boot, builds[boot.variant], folder)
+
     runner = Runner(Bench(
         plan, known, programs, partial(compile_static, lab.workspace), names, open_session,
-        lab.progress,
+        lab.progress, profiler,
     ), writer)
     runner.run()
     return runner.crashes

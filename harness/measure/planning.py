@@ -147,7 +147,7 @@ def _cells(
     _check_taken(overrides, known, [workloads.get(w.name, known) for w in wanted])
     cells = [
         cell for w in wanted
-        for clock in _clocks(known[w.name], w.accel if accel is None else accel, tells_time)
+        for clock in _clocks(known[w.name], w.accel or None if accel is None else accel, tells_time)
         for cell in _cells_of(w, known[w.name], overrides, clock)
     ]
     if not cells:
@@ -160,9 +160,9 @@ def _cells(
     return _telling(cells)
 
 
-def _clocks(workload: Workload, asked: str, tells_time: bool) -> list[str]:
-    """The accels under which a workload is measured; ``asked`` may be empty."""
-    if asked:
+def _clocks(workload: Workload, asked: str | None, tells_time: bool) -> list[str]:
+    """The accels under which a workload is measured; None: nobody asked for any."""
+    if asked is not None:
         return parse_accels(asked)
     if any(metric.kind == "cost" for metric in workload.record().metrics):
         return ["auto", "icount"] if tells_time else ["icount"]

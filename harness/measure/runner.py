@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from harness.machine import bootrecords
 from harness.machine.session import Session
 from harness.measure import preamble, thp, workloads
 from harness.measure.hoststate import HostWatch, spare_cpus
+from harness.measure.profiles.recorder import BootProfiler
 from harness.measure.workloads import Catalogue
 from harness.measure.workloads.workload import Context, Measurement
 from harness.records.boots import BootRecord, Unfinished
@@ -39,9 +40,12 @@ class Bench:
     """A C source of the user's made a program."""
     accels: Mapping[str, AccelName]
     """What the plan asks for, to what it became on this machine."""
-    open_session: Callable[[PlannedBoot, Path], Session]
-    """A session for a boot, not started yet, with its logs in a directory."""
+    open_session: Callable[[PlannedBoot, Path, Sequence[str]], Session]
+    """A session for a boot, not started yet, with its logs in a directory; the words load a
+    plugin."""
     progress: Progress
+    profiler: Callable[[PlannedBoot, Path], BootProfiler | None] = lambda _boot, _folder: None
+    """What records where the instructions of a boot go, if anything does."""
 
 
 class Runner:
@@ -77,7 +81,9 @@ class Runner:
 
     def _boot(self, boot: PlannedBoot, task: Task) -> None:
         folder = self.writer.directory / "boots" / boot.folder
-        session = self.bench.open_session(boot, folder)
+        profiler = self.bench.profiler(boot, folder)
+        words_for_qemu = profiler.spec.qemu_args() if profiler else []
+        session = self.bench.open_session(boot, folder, words_for_qemu)
         record = bootrecords.begin(session, boot.index, boot.variant, self.writer.directory)
         record.control, record.seed = boot.control, boot.seed
         todo = [cell for cell in self._cells(boot) if not self._is_done(boot, cell)]
@@ -86,11 +92,13 @@ class Runner:
         try:
             with watch, session:
                 self._settle(session, boot, record)
+                if profiler:
+                    profiler.begin()
                 while todo:
                     current = todo[0]
                     note = f"boot {boot.index + 1}/{len(self.bench.plan.boots)} {boot.variant}"
                     task.update(self._done_seconds, f"{note}: {words(current)}")
-                    self._cell(session, boot, current, folder)
+                    self._cell(session, boot, current, folder, profiler)
                     todo.pop(0)
             record.status = "ok"
         except GuestCrash as error:
@@ -108,6 +116,8 @@ class Runner:
             record.error = error.line()
             raise
         finally:
+            if profiler:
+                profiler.end()
             record.host = watch.state.model_copy(update={"pinned": record.host.pinned})
             self._finish(record, session, todo)
         self._done_seconds += self._estimate(boot)
@@ -139,7 +149,10 @@ class Runner:
     def _never(self, boot: PlannedBoot) -> bool:
         return all(cell.thp == "never" for cell in self._cells(boot))
 
-    def _cell(self, session: Session, boot: PlannedBoot, cell: Cell, folder: Path) -> None:
+    def _cell(
+        self, session: Session, boot: PlannedBoot, cell: Cell, folder: Path,
+        profiler: BootProfiler | None,
+    ) -> None:
         thp.switch(session, cell.thp)
         raw = folder / cell.ident
 
@@ -155,6 +168,8 @@ class Runner:
         found = list(workload.measure(session, cell.params, context))
         session.check()
         self.writer.samples([self._sample(boot, cell, one) for one in found])
+        if profiler:
+            self.writer.profiles(profiler.cell(cell, (one.scale for one in found)))
         took = time.monotonic() - start
         self.bench.progress.detail(
             f"{boot.variant} {words(cell)}: {len(found)} samples, {took:.1f} s"

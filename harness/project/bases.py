@@ -91,6 +91,14 @@ class GitBase(BaseTable):
     """Tag or branch."""
     commit: str = Field(default="", pattern=COMMIT)
     """Commit id that ``ref`` must have; empty believes the server, and says so."""
+    tag: str = Field(default="", pattern=COMMIT)
+    """Object id of the annotated tag ``ref``, checked where the tag itself is sent."""
+
+    @model_validator(mode="after")
+    def _tag_has_commit(self) -> Self:
+        if self.tag and not self.commit:
+            raise ValueError("`tag` is checked besides `commit`, which is missing")
+        return self
 
     @property
     def place(self) -> str:

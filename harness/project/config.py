@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -242,10 +242,11 @@ def _read(path: Path) -> dict[str, object]:
 def parse(data: Tables, where: str, root: Path = Path()) -> Config:
     """Check the content of a harness.toml; ``root`` is the directory that its paths start from."""
     try:
-        config = Config.model_validate(_laid_over(_read(builtin.DEFAULTS), data))
+        usual = _read(builtin.DEFAULTS)
+        config = Config.model_validate(_laid_over(usual, data))
     except ValidationError as error:
         raise UserError(f"{where}: {_explain(error)}") from error
-    config = _with_families(_with_defaults(_own_profiles_first(config, data)), where, root)
+    config = _with_families(_with_defaults(config, _names(usual, "profiles")), where, root)
     variants = {name: _extended(config.variants, name, where) for name in config.variants}
     config = config.model_copy(update={"variants": variants})
     _check_names(config, where)
@@ -254,6 +255,12 @@ def parse(data: Tables, where: str, root: Path = Path()) -> Config:
     except UserError as error:
         raise UserError(f"{where}: comparisons: {error.message}", hint=error.hint) from error
     return config
+
+
+def _names(tables: Tables, key: str) -> list[str]:
+    """The names of the tables below a key."""
+    found = tables.get(key)
+    return list(found) if isinstance(found, dict) else []
 
 
 def _laid_over(below: Tables, above: Tables, added_to: Sequence[str] = ()) -> dict[str, object]:
@@ -276,23 +283,14 @@ def _laid_over(below: Tables, above: Tables, added_to: Sequence[str] = ()) -> di
     return merged
 
 
-def _own_profiles_first(config: Config, data: Tables) -> Config:
-    """The first profile is the file's, not a built-in one."""
-    given = data.get("profiles")
-    own = [name for name in given if name in config.profiles] if isinstance(given, dict) else []
-    names = dict.fromkeys([*own, *config.profiles])
-    return config.model_copy(
-        update={"profiles": {name: config.profiles[name] for name in names}}
-    )
-
-
-def _with_defaults(config: Config) -> Config:
+def _with_defaults(config: Config, built_in: Collection[str]) -> Config:
     """What [defaults] leaves out: the first base and profile, every variant."""
     given = config.defaults
+    own = [name for name in config.profiles if name not in built_in]
     defaults = given.model_copy(update={
         "base": given.base or next(iter(config.bases)),
         "variants": given.variants or list(config.variants),
-        "profile": given.profile or next(iter(config.profiles), ""),
+        "profile": given.profile or next(iter([*own, *config.profiles]), ""),
     })
     return config.model_copy(update={"defaults": defaults})
 

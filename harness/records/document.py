@@ -18,16 +18,18 @@ from pydantic.fields import FieldInfo
 
 from harness.records.boots import BootRecord
 from harness.records.night import HISTORY_FILE, NIGHT_FILE, Night, NightRow
+from harness.records.profiles import CellProfile
 from harness.records.record import SCHEMA
 from harness.records.runs import Run
 from harness.records.samples import Sample
-from harness.records.store import BOOTS_FILE, RUN_FILE, SAMPLES_FILE, VERDICTS_FILE
+from harness.records.store import BOOTS_FILE, PROFILES_FILE, RUN_FILE, SAMPLES_FILE, VERDICTS_FILE
 from harness.records.verdicts import Verdict
 
 FILES: tuple[tuple[str, type[BaseModel], str], ...] = (
     (RUN_FILE, Run, "One object. What was planned, with what, where, and whether it is finished."),
     (BOOTS_FILE, BootRecord, "One object a line: a boot, or an attempt at one."),
     (SAMPLES_FILE, Sample, "One object a line: one number. Runs of a suite have none."),
+    (PROFILES_FILE, CellProfile, "One object a line: where the instructions of a cell went."),
     (VERDICTS_FILE, Verdict, "One object a line: how one test ended. Measurements have none."),
     (NIGHT_FILE, Night, "One object, in the directory of a night, whose parts are runs in it."),
     (HISTORY_FILE, NightRow, "One object a line, beside the nights; of a repeated row the last."),

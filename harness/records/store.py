@@ -19,6 +19,7 @@ from harness.core import jsonl
 from harness.core.errors import UserError
 from harness.core.workspace import write_atomic
 from harness.records.boots import BootRecord
+from harness.records.profiles import CellProfile
 from harness.records.record import SCHEMA, Record
 from harness.records.runs import Run
 from harness.records.samples import Sample
@@ -28,6 +29,7 @@ RUN_FILE = "run.json"
 BOOTS_FILE = "boots.jsonl"
 SAMPLES_FILE = "samples.jsonl"
 VERDICTS_FILE = "verdicts.jsonl"
+PROFILES_FILE = "profiles.jsonl"
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
@@ -59,6 +61,11 @@ class RunWriter:
     def samples(self, samples: Sequence[Sample]) -> None:
         """Append samples, all in one write: a cell is there whole or not at all."""
         self._append(SAMPLES_FILE, samples)
+
+    def profiles(self, profiles: Sequence[CellProfile]) -> None:
+        """Append profiles, all in one write."""
+        if profiles:
+            self._append(PROFILES_FILE, profiles)
 
     def boot(self, record: BootRecord) -> None:
         """Append the record of a boot."""
@@ -115,6 +122,11 @@ def iter_samples(directory: Path) -> Iterator[Sample | None]:
 def load_samples(directory: Path) -> tuple[list[Sample], int]:
     """The samples and the number of lines that could not be read."""
     return _load(directory / SAMPLES_FILE, Sample)
+
+
+def load_profiles(directory: Path) -> tuple[list[CellProfile], int]:
+    """The profiles and the number of lines that could not be read."""
+    return _load(directory / PROFILES_FILE, CellProfile)
 
 
 def load_boots(directory: Path) -> tuple[list[BootRecord], int]:

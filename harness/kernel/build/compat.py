@@ -36,6 +36,8 @@ class Rule(Strict):
     """Range of kernel versions; empty: all."""
     gcc: str = ""
     """Range of gcc versions; empty: all."""
+    where: dict[str, str] = Field(default_factory=dict)
+    """File of the tree -> text that it must have: names one snapshot, however it came here."""
     unless: dict[str, str] = Field(default_factory=dict)
     """File of the tree -> text: does not apply where the file has it already (a backport)."""
     language: str = Field(default="", pattern=r"^(gnu|c)\d\d$|^$")
@@ -93,9 +95,9 @@ def choose(root: Path, read: Callable[[str], str], kernel: str, compiler: str) -
     version, gcc = versions.parse(kernel), gcc_version(compiler)
     applied = [
         rule for rule in load(root)
-        if _holds(rule, version, gcc) and not any(
-            text in read(name) for name, text in rule.unless.items()
-        )
+        if _holds(rule, version, gcc)
+        and all(text in read(name) for name, text in rule.where.items())
+        and not any(text in read(name) for name, text in rule.unless.items())
     ]
     make: dict[str, str] = {}
     config: dict[str, str] = {}

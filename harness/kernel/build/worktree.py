@@ -24,11 +24,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from harness.core.errors import HarnessError, UserError
+from harness.core.errors import HarnessError, InfrastructureError, UserError
 from harness.core.progress import Progress
 from harness.core.workspace import write_atomic
 from harness.kernel.series import patches as series_module
 from harness.kernel.series.patches import Series
+from harness.kernel.source.commits import is_content
 from harness.kernel.source.sources import Source
 
 OBJ = ".obj"  # no name that a user's tree has
@@ -81,11 +82,30 @@ class WorkTree:
                 name for name in doubtful
                 if self._settle(name, overlay[name] if name in overlay else source.path / name)
             ]
+            self._check(source, [name for name in doubtful if name not in overlay])
         self._write_state(
             TreeState(touched=sorted(overlay), origin=source.digest, files=source.files)
         )
         self.obj.mkdir(exist_ok=True)
         return written
+
+    def _check(self, source: Source, names: list[str]) -> None:
+        """That files of a commit have arrived as git has them.
+
+        A commit's directory is laid out anew for the next one. Should that ever happen while it is
+        copied from, what was built would bear the name of a kernel that it is not. Raises
+        :class:`InfrastructureError`.
+        """
+        if source.commit is None or source.files is None:
+            return
+        for name in names:
+            target, listed = self.src / name, source.files.get(name)
+            there = target.is_symlink() or target.is_file()
+            if there != (listed is not None) or (listed and not is_content(target, listed)):
+                raise InfrastructureError(
+                    f"{name} is not what commit {source.commit.short} has: another harness laid "
+                    "out another commit meanwhile", hint="try again",
+                )
 
     def read_state(self) -> TreeState | None:
         """What is known of ``src``; None when nothing is."""

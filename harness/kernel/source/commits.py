@@ -9,6 +9,7 @@ snapshot whose new objects lie in the workspace, not in the user's repository.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
@@ -142,6 +143,14 @@ def snapshot(workspace: Workspace, repository: Repository, progress: Progress) -
     if ident == repository.git("rev-parse", f"{head.ident}^{{tree}}").strip():
         return replace(head, name="the work tree (nothing uncommitted)")
     return Commit(mine, ident, "the work tree", f"uncommitted changes on {head.short}")
+
+
+def is_content(path: Path, listed: str) -> bool:
+    """Whether a file is what :func:`files_of` lists it as."""
+    blob = listed.lstrip("xl")
+    data = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+    kind = hashlib.sha1 if len(blob) == 40 else hashlib.sha256
+    return kind(b"blob %d\0" % len(data) + data).hexdigest() == blob
 
 
 def tree_of(commit: Commit) -> str:

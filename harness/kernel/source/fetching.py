@@ -31,13 +31,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Job:
-    """One source to be fetched: the base ``name`` of a project, into ``scratch``."""
+    """One source to be fetched: the base ``name`` of a project, into ``scratch``.
+
+    ``kept`` is a directory for what a broken download has brought: it outlives the command.
+    """
 
     project: Project
     name: str
     wanted: Wanted
     scratch: Path
     progress: Progress
+    kept: Path
 
     @property
     def base(self) -> Base:

@@ -24,6 +24,9 @@ REASONS = (  # git's words, and ours; the first that fits
     (r"detected dubious ownership", "git refuses it: dubious ownership (see safe.directory)"),
     (r"not found|does not exist|does not appear to be a git repository|No such file",
      "no git repository there"),
+    (r"unadvertised object|not our ref", "it does not give what it was asked for"),
+    (r"early EOF|unexpected disconnect|hung up|RPC failed|transfer closed|Operation too slow",
+     "the connection ended or stood still before all of it was there"),
     (r"terminal prompts disabled|Authentication failed|Permission denied", "access denied"),
 )
 
@@ -33,12 +36,15 @@ class Answer:
     """``error`` is empty when the server has the ref.
 
     ``commit`` is what it says it stands for; empty for a tag that may be the commit
-    itself or an object of its own, which only the download tells.
+    itself or an object of its own, which only the download tells. ``tag`` is the object
+    id of an annotated tag. ``lacks_ref``: the server answered, and does not have the ref.
     """
 
     url: str
     commit: str = ""
     error: str = ""
+    tag: str = ""
+    lacks_ref: bool = False
 
 
 def environment() -> dict[str, str]:
@@ -82,10 +88,13 @@ def _ask(git: str, url: str, ref: str, limit: float) -> Answer:
         if (match := re.match(r"([0-9a-f]{40,64})\t(\S+)$", line))
     }
     # An annotated tag is listed twice; with ^{} stands the commit that it names.
-    for name in (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}", ref):
+    peeled = f"refs/tags/{ref}^{{}}"
+    for name in (peeled, f"refs/tags/{ref}", f"refs/heads/{ref}", ref):
         if name in found:
-            return Answer(url, commit="" if name == f"refs/tags/{ref}" else found[name])
-    return Answer(url, error=f"it has no {ref}")
+            tag = found.get(f"refs/tags/{ref}", "") if name == peeled else ""
+            commit = "" if name == f"refs/tags/{ref}" else found[name]
+            return Answer(url, commit=commit, tag=tag)
+    return Answer(url, error=f"it has no {ref}", lacks_ref=True)
 
 
 def without_password(url: str) -> str:
@@ -95,6 +104,8 @@ def without_password(url: str) -> str:
 
 def explain(output: str) -> str:
     """A few words for what git said."""
+    if own := re.search(r"^remote: (?:fatal|error): (.+)$", output, re.MULTILINE):
+        return f"the server says: {own[1].strip()}"
     for pattern, words in REASONS:
         if re.search(pattern, output, re.IGNORECASE):
             return words

@@ -5,26 +5,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.core.deadline import Deadline
 from harness.core.errors import HarnessError, InfrastructureError, UserError
-from harness.core.proc import capture, need, run_logged, tail
 from harness.kernel.source import gitprobe
 from harness.kernel.source.fetching import Fetched, Job, check_kernel_tree
+from harness.kernel.source.gitfetch import HERE, Broken, Download
 from harness.kernel.source.gitprobe import Answer
 from harness.project.bases import GitBase
 from harness.records.kernels import SourceRecord
 
-HERE = "refs/harness/base"
-FETCH_LIMIT = 7200.0  # seconds for some 250 MB; a stalled connection is given up much sooner
-CHECKOUT_LIMIT = 900.0
+CHECKOUT_LIMIT = 900.0  # seconds
 
 
 def fetch(job: Job) -> Fetched | None:
     """Fetch the commit of a base; None when it is the one that is here already.
 
-    The URLs are asked at once and tried in their order. Raises :class:`UserError` that
-    names each URL and what was wrong with it, :class:`InfrastructureError` when a
-    download broke.
+    The URLs are asked at once and tried in their order; those that lack the ref of a
+    pinned base come last and are asked for the commit. What broke on the way is tried once
+    more. Raises :class:`UserError` that names each URL and what was wrong with it,
+    :class:`InfrastructureError` when a download broke.
     """
     base, wanted = job.base, job.wanted
     assert isinstance(base, GitBase)
@@ -34,57 +32,76 @@ def fetch(job: Job) -> Fetched | None:
     good = [answer for answer in answers if not answer.error]
     if good and good[0].commit and good[0].commit == wanted.have:
         return None
-    broken: list[Answer] = []
-    for answer in good:
-        try:
-            return _fetch(job, base, answer)
-        except HarnessError as error:
-            job.progress.detail(f"{gitprobe.without_password(answer.url)}: {error.line()}")
-            broken.append(Answer(answer.url, error=error.message))
-            shutil.rmtree(job.scratch / "git", ignore_errors=True)
-            shutil.rmtree(job.scratch / "tree", ignore_errors=True)
-    faults = {answer.url: answer.error for answer in [*answers, *broken] if answer.error}
+    lacking = [answer for answer in answers if answer.lacks_ref and base.commit]
+    faults = {answer.url: answer.error for answer in answers if answer.error}
+    broken = False
+    for answer in [*good, *lacking]:
+        for last in (False, True):
+            try:
+                return _fetch(job, base, answer)
+            except Broken as error:
+                _forget(job, answer, error, faults)
+                broken = True
+                if not last:
+                    job.progress.warn(f"{gitprobe.without_password(answer.url)}: "
+                                      f"{error.message}; it is asked once more")
+            except HarnessError as error:
+                _forget(job, answer, error, faults)
+                broken = broken or isinstance(error, InfrastructureError)
+                break
     tried = "; ".join(
         f"{gitprobe.without_password(url)}: {faults[url]}" for url in urls if url in faults
     )
+    goes_on = "what has come is kept, and the same command goes on from there; "
     raise (InfrastructureError if broken else UserError)(
         f"cannot fetch {base.ref} of base {job.name}: {tried}",
-        hint=f"--from DIR takes it from a local clone that has {base.ref}, "
+        hint=(goes_on if broken and base.commit else "") +
+        f"--from DIR takes it from a local clone that has {base.ref}, "
         "--source DIR builds an unpacked tree",
     )
 
 
+def _forget(job: Job, answer: Answer, error: HarnessError, faults: dict[str, str]) -> None:
+    """Note what was wrong with an attempt; what has come of it may be gone on with."""
+    job.progress.detail(f"{gitprobe.without_password(answer.url)}: {error.line()}")
+    both = [answer.error] if answer.lacks_ref else []
+    faults[answer.url] = ", and ".join([*both, error.message])
+    shutil.rmtree(job.scratch / "tree", ignore_errors=True)
+
+
 def _judge(base: GitBase, answer: Answer) -> Answer:
-    """An answer that names another commit than the pinned one is an error."""
-    if answer.error or not base.commit or answer.commit in ("", base.commit):
+    """An answer that names another commit or tag than the pinned one is an error."""
+    if answer.error:
         return answer
-    return Answer(answer.url, error=(
-        f"its {base.ref} is commit {answer.commit[:12]}, not the pinned {base.commit[:12]}"
-    ))
+    for what, said, pinned in (("commit", answer.commit, base.commit),
+                               ("tag object", answer.tag, base.tag)):
+        if said and pinned and said != pinned:
+            return Answer(answer.url, error=(
+                f"its {base.ref} is {what} {said[:12]}, not the pinned {pinned[:12]}"
+            ))
+    return answer
 
 
 def _fetch(job: Job, base: GitBase, answer: Answer) -> Fetched:
     """Fetch, verify and check out; git itself checks every object against its name."""
-    name, scratch, progress = job.name, job.scratch, job.progress
-    url = gitprobe.without_password(answer.url)
-    git, store, tree = need("git"), scratch / "git", scratch / "tree"
-    log, environment = scratch / "git.log", gitprobe.environment()
-    log.unlink(missing_ok=True)
-    capture([git, "init", "-q", "--bare", str(store)], env=environment)
-    with progress.task(f"fetching {base.ref} from {url}"):
-        code = run_logged(
-            [git, "--git-dir", str(store), "fetch", "--depth", "1", "--no-tags", "--quiet",
-             answer.url, f"+{base.ref}:{HERE}"],
-            log, env=environment, deadline=Deadline(FETCH_LIMIT),
-        )
-    if code:
-        raise InfrastructureError(f"the download broke: {gitprobe.explain(tail(log))}")
-    commit = capture(
-        [git, "--git-dir", str(store), "rev-parse", f"{HERE}^{{commit}}"], env=environment
-    ).strip()
-    expected = base.commit or answer.commit
-    if expected and commit != expected:
-        raise UserError(f"it sent commit {commit[:12]}, not {expected[:12]}")
+    name, progress = job.name, job.progress
+    url, tree = gitprobe.without_password(answer.url), job.scratch / "tree"
+    # Only what is known by its id can be gone on with by another command.
+    store = job.kept / f"git-{base.commit}" if base.commit else job.scratch / "git"
+    download = Download(store, job.scratch / "git.log", progress)
+    what, title = base.commit if answer.lacks_ref else base.ref, f"{base.ref} from {url}"
+    try:
+        commit = download.begin(answer.url, what, base.commit, title)
+        expected, tag = base.commit or answer.commit, download.tag()
+        for kind, sent, wanted in (("commit", commit, expected), ("tag object", tag, base.tag)):
+            if sent and wanted and sent != wanted:
+                shutil.rmtree(store)
+                raise UserError(f"it sent {kind} {sent[:12]}, not {wanted[:12]}")
+        download.complete(answer.url, what, title)
+        if download.commit() != commit:  # it was asked twice, and moved meanwhile
+            raise Broken(f"its {base.ref} moved")
+    except Broken as error:
+        raise Broken(f"the download broke: {error.message}") from error
     had = job.wanted.have
     if had and had != commit:
         progress.warn(f"{base.ref} of base {name} was commit {had}, and is now {commit}")
@@ -95,19 +112,19 @@ def _fetch(job: Job, base: GitBase, answer: Answer) -> Fetched:
         )
     tree.mkdir()
     with progress.task(f"checking out {base.ref}"):
-        capture(
-            [git, "--git-dir", str(store), "--work-tree", str(tree), "-c", "core.autocrlf=false",
-             "-c", "core.attributesFile=/dev/null", "-c", "core.symlinks=true",
-             "checkout", "-q", "-f", HERE, "--", "."],
-            cwd=tree, env=environment, timeout=CHECKOUT_LIMIT,
+        download.git(
+            "--work-tree", str(tree), "-c", "core.autocrlf=false",
+            "-c", "core.attributesFile=/dev/null", "-c", "core.symlinks=true",
+            "checkout", "-q", "-f", HERE, "--", ".", cwd=tree, timeout=CHECKOUT_LIMIT,
         )
     version = check_kernel_tree(tree)
+    shutil.rmtree(store)
     return Fetched(
         f"git-{name}-{commit[:12]}",
         SourceRecord(
             kind="git", version=version, digest=commit,
             details={"url": url, "ref": base.ref, "commit": commit,
-                     "pinned": "yes" if base.commit else "no"},
+                     "pinned": "yes" if base.commit else "no", **({"tag": tag} if tag else {})},
         ),
         lambda staging: shutil.move(tree, staging / "tree"),
     )

@@ -175,5 +175,5 @@ def _series(workspace: Workspace, project: Project, name: str) -> str:
     except HarnessError as error:
         return f"{wanted} ({error.message})"
     reason = lore.unreachable(LIMIT)
-    return f"{wanted} (from {lore.ARCHIVE}" + (f", which cannot be reached: {reason})"
+    return f"{wanted} (from {lore.archive()}" + (f", which cannot be reached: {reason})"
                                                if reason else ")")

@@ -83,7 +83,9 @@ def get_source(
         with explain_full_disk(workspace.root), tempfile.TemporaryDirectory(
             prefix=".fetch.", dir=workspace.dir("sources")
         ) as scratch:
-            fetched = FETCHERS[base.kind](Job(project, base_name, wanted, Path(scratch), progress))
+            fetched = FETCHERS[base.kind](Job(
+                project, base_name, wanted, Path(scratch), progress, workspace.dir("downloads")
+            ))
             if fetched is None:
                 assert found is not None
                 return found

@@ -19,6 +19,7 @@ from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError, TooSlow, UserError
 from harness.image.programs import GUEST_DIR
 from harness.machine.session import Session
+from harness.measure.windows import Scale
 from harness.measure.workloads import perf, printed
 from harness.measure.workloads.workload import (
     Context,
@@ -128,7 +129,9 @@ class Declared:
         command = self.table.run.format(**params)
         for repeat in range(-1, context.repeat):
             times, counts = f"{place}/.times", f"{place}/.counts"
-            around = f"{launcher} --times {times} -- "
+            # The run before the first leads up to the windows of a profile and is none.
+            length = "--warmup 1 --rounds 0" if repeat < 0 else "--rounds 1"
+            around = f"{launcher} {length} --times {times} -- "
             if self._perf(session):
                 events = ",".join(self._events())
                 around = f"perf stat -x, -o {counts} -e {events} -- {around}"
@@ -173,7 +176,7 @@ class Declared:
         if ns <= 0:
             raise InfrastructureError(f"workload {self.name}: a run took {ns:g} ns")
         kind = "instructions" if session.accel == "icount" else "ns"
-        return Measurement(f"{kind}_per_run", ns, kind, repeat)
+        return Measurement(f"{kind}_per_run", ns, kind, repeat, scale=Scale("run"))
 
     def _counted(self, text: str, repeat: int) -> Iterator[Measurement]:
         counters = perf.parse(text)

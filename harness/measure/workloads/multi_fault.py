@@ -25,6 +25,7 @@ from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
 from harness.core.plurals import plural
 from harness.machine.session import Session
+from harness.measure.windows import Scale
 from harness.measure.workloads import perf
 from harness.measure.workloads.workload import (
     CellParams,
@@ -168,9 +169,13 @@ def measurements(run: Line, accel: str, repeat: int = 0) -> Iterator[Measurement
         rounds = run.get("round_ns")
         if rounds and run["threads"] == 1:
             per_fault = trimmed_mean(rounds) / FAULTS
+            scale = Scale("fault", FAULTS, "trimmed")
         else:
             per_fault = run["elapsed_ns"] / run["faults"]
-        yield Measurement("instructions_per_fault", per_fault, "instructions", repeat)
+            scale = Scale("fault", FAULTS * run["threads"], "all")
+        yield Measurement(
+            "instructions_per_fault", per_fault, "instructions", repeat, scale=scale
+        )
     else:
         rate = 60 * run["faults"] / seconds
         yield Measurement("faults_per_minute", rate, "faults/min", repeat)

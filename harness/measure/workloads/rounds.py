@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
 from harness.machine.session import Session
+from harness.measure.windows import Scale
 from harness.measure.workloads.workload import (
     Context,
     Line,
@@ -85,4 +86,5 @@ def cost(
     if ns <= 0 or units <= 0:
         raise InfrastructureError(f"{line.get('program')} measured {ns:g} ns for {units} {unit}s")
     kind = "instructions" if accel == "icount" else "ns"
-    return Measurement(f"{kind}_per_{unit}{what}", ns / units, kind, repeat)
+    scale = None if what else Scale(unit, units)
+    return Measurement(f"{kind}_per_{unit}{what}", ns / units, kind, repeat, scale=scale)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.core.errors import InfrastructureError, UserError
 from harness.image.programs import GUEST_DIR
 from harness.machine.session import Session
+from harness.measure.windows import Scale
 from harness.project.config import nearest
 from harness.records.plans import Thp
 from harness.records.record import Params, Scalar
@@ -43,6 +44,8 @@ class Measurement:
     unit: str
     repeat: int = 0
     t: float | None = None
+    scale: Scale | None = None
+    """Where the number is the cost of marked rounds: how it was made of them."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -52,6 +52,7 @@ def run_table(run: LoadedRun) -> Table:
         ("host", f"{record.host.label}{memory}{kernel}"),
         ("image", f"{record.image.key}, {record.image.suite}, "
                   f"{plural(len(record.image.packages), 'package')}" if record.image else ""),
+        *(("trees were mended", text) for text in _mended(record.kernels)),
         ("plan", "; ".join(f"{key} {value}" for key, value in options.items() if value)),
         ("order of boots", ", ".join(boot.variant + (" (control)" if boot.control else "")
                                      for boot in plan.boots)),
@@ -68,6 +69,15 @@ def run_table(run: LoadedRun) -> Table:
 def _cell(cell: Cell) -> str:
     where = "" if cell.accel == "auto" else f", {words.short_accel(cell.accel)}"
     return f"{cell.workload} {describe(cell.params)} (x {cell.repeat}{where})"
+
+
+def _mended(kernels: Mapping[str, Kernel]) -> list[str]:
+    """The compat rules that held, each with its reason and the variants it held for."""
+    held: dict[str, list[str]] = {}
+    for variant, kernel in kernels.items():
+        for rule in kernel.compat:
+            held.setdefault(f"{rule.name}: {rule.reason}", []).append(variant)
+    return [f"{rule} ({', '.join(variants)})" for rule, variants in held.items()]
 
 
 def _each(texts: Iterable[str]) -> list[str]:
@@ -87,7 +97,10 @@ def kernel_table(run: LoadedRun) -> Table:
 
 
 def _patches(kernel: Kernel) -> str:
-    return ", ".join(f"{patch.name} {patch.sha256[:12]}" for patch in kernel.patches) or "none"
+    return ", ".join(
+        f"{patch.name} {patch.sha256[:12]}" + (" (compat)" if patch.kind == "compat" else "")
+        for patch in kernel.patches
+    ) or "none"
 
 
 def boot_table(run: LoadedRun) -> Table:

@@ -16,6 +16,7 @@ from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.findings import Line
 from harness.report.analysis.method import METHOD
 from harness.report.pages import exports, origins, tabular
+from harness.report.pages.profile_tables import write_profiles
 from harness.report.plots.drawing import draw
 from harness.report.plots.picture import Plot
 from harness.report.plots.plot_answer import ANSWER
@@ -109,6 +110,7 @@ def _context(
         "result_tables": tabular.result_tables(analysis),
         "plots": of_workload,
         "change_plots": [plot for plot in over if not plot.appendix],
+        "profiles": write_profiles([run.directory for run in data.runs], directory),
         "method": METHOD,
         "determinism":
             tabular.determinism_table(analysis.residuals) if analysis.residuals else None,

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.errors import UserError
+from harness.core.errors import InfrastructureError, UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
+from harness.kernel.build.worktree import WorkTree
 from harness.kernel.source import commits
+from harness.kernel.source.sources import Source
+from harness.records.kernels import SourceRecord
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 7\nEXTRAVERSION =\n"
 
@@ -123,3 +126,20 @@ def test_a_snapshot_has_what_is_not_committed_and_leaves_the_repository_alone(
     assert sorted((tree / ".git/objects").rglob("*")) == before
     assert git(tree, "status", "--porcelain").split() == ["M", "mm/a.c", "??", "mm/untracked.c"]
     assert "uncommitted changes on" in dirty.subject
+
+
+def test_a_file_that_is_not_the_commits_own_is_an_error(tree: Path, tmp_path: Path) -> None:
+    """As when another harness lays out another commit while this one is copied."""
+    workspace, quiet = Workspace(tmp_path / "ws"), Progress(-1)
+    repository = commits.open_repository(tree)
+    one, two = (commits.find_commit(repository, name) for name in ("v1", "main"))
+    work = WorkTree(tmp_path / "slot")
+    record = SourceRecord(kind="commit", version="6.1.7", digest="1")
+    place = commits.lay_out(workspace, one, quiet)
+    work.update(Source("base", place, record, commits.files_of(one), one), None, quiet)
+    assert (work.src / "mm/a.c").read_text() == "1\n"
+    other = Source("tip", place, record, commits.files_of(two), two)
+    with pytest.raises(InfrastructureError, match=r"mm/a\.c is not what commit"):
+        work.update(other, None, quiet)  # still laid out as the first
+    commits.lay_out(workspace, two, quiet)
+    assert work.update(other, None, quiet) == ["mm/a.c", "mm/gone.c", "mm/new.c"]

@@ -100,6 +100,7 @@ def test_one_commit_is_fetched_and_known_by_its_id(
     assert source.record.kind == "git"
     assert source.record.details == {
         "url": str(upstream.path), "ref": TAG, "commit": upstream.commit, "pinned": "yes",
+        "tag": upstream.git("rev-parse", TAG),
     }
     shutil.rmtree(upstream.path)
     assert get_source(workspace, project, TAG) == source, "it was asked for again"
@@ -201,7 +202,7 @@ def test_no_kernel_tree(workspace: Workspace, upstream: Repository, tmp_path: Pa
     upstream.git("rm", "-q", "Kbuild")
     upstream.git("commit", "-qm", "gone")
     fails(workspace, project_of(tmp_path, [upstream.path], ref="master"),
-          "is not a kernel source tree", kind=InfrastructureError)
+          "is not a kernel source tree")
 
 
 @pytest.fixture

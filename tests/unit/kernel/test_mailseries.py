@@ -217,11 +217,15 @@ def test_thread_with_a_patch_missing(
 
 @pytest.mark.parametrize(
     ("marks", "word"),
-    [("✓✓", "verified"), ("✓ ", "partial"), ("  ", "none"), ("✓✗", "failed")],
+    [("✓✓", "verified"), ("✓ ", "partial"), ("  ", "none"), ("✓✗", "failed"), ("✗✗", "failed")],
 )
-def test_attestation_in_a_word(marks: str, word: str) -> None:
+@pytest.mark.parametrize("colour", ["", "\x1b[31m"])
+def test_attestation_in_a_word(marks: str, word: str, colour: str) -> None:
     output = "Analyzing 3 messages in the thread\nChecking attestation on all messages, may take\n"
-    output += "---\n" + "".join(f"  {m} [PATCH v2 {n}/2] x\n" for n, m in enumerate(marks, 1))
+    end = "\x1b[0m" if colour else ""
+    output += "---\n" + "".join(
+        f"  {colour}{m}{end} [PATCH v2 {n}/2] x\n" for n, m in enumerate(marks, 1)
+    )
     output += "  ---\n  ✓ Signed: DKIM/b.test\n---\nTotal patches: 2\n"
     said, lines = lore.attestation(output)
     assert said == word

@@ -22,7 +22,7 @@ LINE: dict[str, Any] = {
 
 def outcome(line: object, code: int = 0, warned: list[str] | None = None) -> dict[str, Any] | None:
     warn = (warned if warned is not None else []).append
-    context = Context(Path(), 1, lambda _name, _text: None, warn)
+    context = Context(Path(), 1, lambda _name, _text: None, lambda path: path, warn)
     return rounds.outcome("micro", code, json.dumps(line), "its last words", context)
 
 

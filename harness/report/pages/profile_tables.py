@@ -1,0 +1,68 @@
+"""Where the differences are: profiles as tables of a report, with links to what is beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.records.store import load_profiles
+from harness.report.pages.tabular import Table
+from harness.report.profiles import explaining, profile_text
+from harness.report.profiles.difference import Change, ProfileDifference
+from harness.report.profiles.explaining import Explanation
+
+FUNCTIONS = 12
+"""Of each cell; the files beside the page have more."""
+
+
+@dataclass(frozen=True)
+class ProfileTable:
+    """One cell and pair of variants."""
+
+    table: Table
+    note: str
+    links: tuple[tuple[str, str], ...]
+    """Text and target, relative to the page."""
+
+
+def write_profiles(runs: Sequence[Path], directory: Path) -> list[ProfileTable]:
+    """The tables of runs that have profiles, and the files beside them; nothing for others."""
+    if not any(load_profiles(run)[0] for run in runs):
+        return []
+    found = explaining.explain(runs)
+    explaining.write(found, directory / explaining.FOLDER)
+    return [_table(found, one) for one in found.differences]
+
+
+def _table(found: Explanation, one: ProfileDifference) -> ProfileTable:
+    shown = [change for change in one.functions if abs(change.delta) >= profile_text.SMALL]
+    groups = [change for change in one.groups if abs(change.delta) >= profile_text.SMALL]
+    rows = [_row(change.name, change, change.file) for change in shown[:FUNCTIONS]]
+    rows += [_row(_title(found, change), change, "group") for change in groups]
+    rows.append(_row("total", one.total, ""))
+    columns = ["function", "file", one.before, one.after, "difference", "range", "behind"]
+    caption = f"{one.title}: instructions per {one.unit}, {one.total.delta:+,.1f}"
+    name = explaining.slug(one)
+    links = [
+        (f"callgrind file of {side}", f"{explaining.FOLDER}/callgrind.out.{name}.{side}")
+        for side in (one.before, one.after)
+    ]
+    if any(profile.paths for profile in explaining.of_cell(found, one, one.after)):
+        links.insert(0, ("flame graph of the difference",
+                         f"{explaining.FOLDER}/flame-{name}.html"))
+    return ProfileTable(
+        Table(caption, columns, rows, frozenset(range(2, 7))), profile_text.explained(one),
+        tuple(links),
+    )
+
+
+def _title(found: Explanation, change: Change) -> str:
+    return "User space" if change.name == "user" else found.groups.title(change.name)
+
+
+def _row(name: str, change: Change, file: str) -> list[str]:
+    return [
+        name, file, f"{change.before:,.2f}", f"{change.after:,.2f}", f"{change.delta:+,.2f}",
+        f"{change.low:+,.2f} to {change.high:+,.2f}", f"{change.background:+,.2f}",
+    ]

@@ -1,0 +1,227 @@
+"""Two kernels' profiles of one cell, function by function, over all histories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.records.profiles import CellProfile, ProfileRow
+from harness.records.record import Params
+from harness.report.profiles import groups as grouping
+
+USER = "[user space]"
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is compared: one window of one cell."""
+
+    workload: str
+    params: tuple[tuple[str, bool | int | float | str], ...]
+    window: int = 1
+
+    @staticmethod
+    def of(profile: CellProfile) -> Key:
+        """The key of a profile."""
+        return Key(profile.workload, tuple(sorted(profile.params.items())), profile.window)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A function, a group or the whole, in instructions per operation."""
+
+    name: str
+    file: str
+    group: str
+    before: float
+    after: float
+    low: float
+    """Least difference of a history."""
+    high: float
+    """Greatest difference of a history."""
+    background: float = 0.0
+    """Of the difference what interrupts and other tasks make, in windows that were followed."""
+
+    @property
+    def delta(self) -> float:
+        """After less before: the mean over histories."""
+        return self.after - self.before
+
+    @property
+    def told(self) -> bool:
+        """Whether every history says that it is more, or every one that it is less."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class ProfileDifference:
+    """One cell on two kernels."""
+
+    workload: str
+    params: Params
+    window: int
+    unit: str
+    before: str
+    after: str
+    """Names of the variants."""
+    histories: int
+    """Pairs of boots with equal history."""
+    functions: tuple[Change, ...]
+    """By size of the difference, user space among them: they sum to ``total``."""
+    groups: tuple[Change, ...]
+    total: Change
+    outside: float = 0.0
+    """Of the total after, what no function could be found for."""
+    within: float = 0.0
+    """By how much the totals of the rounds of one boot lie apart at most, per operation."""
+    label: str = ""
+    """The cell in words, as the plan has it."""
+
+    @property
+    def title(self) -> str:
+        """Workload and cell."""
+        words = [self.workload, *(f"{k}={v}" for k, v in self.params.items())]
+        name = f"{self.workload}, {self.label}" if self.label else " ".join(words)
+        return name + (f", window {self.window}" if self.window > 1 else "")
+
+    def find(self, name: str) -> Change | None:
+        """A function, a group (``group:rcu``) or ``total``."""
+        if name == "total":
+            return self.total
+        if name.startswith("group:"):
+            return next((g for g in self.groups if g.name == name[6:]), None)
+        return next((f for f in self.functions if f.name == name), None)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """One profile per operation."""
+
+    functions: dict[str, float]
+    background: dict[str, float]
+    files: dict[str, str]
+    followed: bool
+    """Whether it is known what was background."""
+
+
+def _values(profiles: Sequence[CellProfile]) -> _Values:
+    """The mean over the repeats of a boot."""
+    functions: dict[str, float] = {}
+    background: dict[str, float] = {}
+    files: dict[str, str] = {}
+    for profile in profiles:
+        share = 1.0 / profile.units / len(profiles)
+        table = profile.functions
+        for name, file, value in zip(
+            table.function, table.file, table.instructions, strict=True
+        ):
+            functions[name] = functions.get(name, 0.0) + value * share
+            files[name] = file
+        functions[USER] = functions.get(USER, 0.0) + profile.user * share
+        followed = [one for one in profiles if one.paths is not None]
+        if profile.paths is not None:
+            for name, value in zip(table.function, table.background, strict=True):
+                background[name] = (
+                    background.get(name, 0.0) + value / profile.units / len(followed)
+                )
+    return _Values(functions, background, files, any(one.paths for one in profiles))
+
+
+def compare(
+    profiles: Iterable[CellProfile], before: str, after: str,
+    groups: grouping.Groups | None = None,
+) -> list[ProfileDifference]:
+    """A difference for each cell that both variants have; boots are paired by seed.
+
+    Profiles of the A/A control are left out. Cells stand in the order of the profiles.
+    """
+    groups = groups or grouping.load()
+    cells: dict[Key, dict[str, list[CellProfile]]] = {}
+    for profile in profiles:
+        if not profile.control and profile.variant in (before, after):
+            sides = cells.setdefault(Key.of(profile), {})
+            sides.setdefault(profile.variant, []).append(profile)
+    return [
+        _difference(sides[before], sides[after], groups)
+        for sides in cells.values() if before in sides and after in sides
+    ]
+
+
+def _histories(profiles: Sequence[CellProfile]) -> dict[int, list[CellProfile]]:
+    """By seed; a history that was booted again counts once, with its first boot."""
+    found: dict[int, list[CellProfile]] = {}
+    for profile in profiles:
+        same = found.setdefault(profile.boot if profile.seed is None else profile.seed, [])
+        if not same or same[0].boot == profile.boot:
+            same.append(profile)
+    return found
+
+
+def _pairs(
+    one: Sequence[CellProfile], other: Sequence[CellProfile]
+) -> list[tuple[list[CellProfile], list[CellProfile]]]:
+    first, second = _histories(one), _histories(other)
+    common = [seed for seed in first if seed in second]
+    if common:
+        return [(first[seed], second[seed]) for seed in common]
+    return list(zip(first.values(), second.values(), strict=False))
+
+
+def _difference(
+    one: Sequence[CellProfile], other: Sequence[CellProfile], groups: grouping.Groups
+) -> ProfileDifference:
+    pairs = [(_values(a), _values(b)) for a, b in _pairs(one, other)]
+    files = {k: v for a, b in pairs for values in (a, b) for k, v in values.files.items()}
+    names = sorted({name for a, b in pairs for name in (*a.functions, *b.functions)})
+    where = {name: groups.of(name, files.get(name, "")) for name in names if name != USER}
+    where[USER] = "user"
+    functions = sorted(
+        (_change(name, files.get(name, ""), where[name], pairs, [name]) for name in names),
+        key=lambda change: (-abs(change.delta), change.name),
+    )
+    members: dict[str, list[str]] = {}
+    for name in names:
+        members.setdefault(where[name], []).append(name)
+    sums = [_change(group, "", group, pairs, inside) for group, inside in members.items()]
+    head = one[0]
+    return ProfileDifference(
+        head.workload, head.params, head.window, head.unit, head.variant, other[0].variant,
+        len(pairs), tuple(functions),
+        tuple(sorted(sums, key=lambda change: -abs(change.delta))),
+        _change("total", "", "", pairs, names),
+        outside=fmean(p.outside / p.units for p in other),
+        within=max((p.high - p.low) / p.units for p in (*one, *other)),
+    )
+
+
+def _change(
+    name: str, file: str, group: str, pairs: Sequence[tuple[_Values, _Values]],
+    members: Sequence[str],
+) -> Change:
+    def of(values: dict[str, float]) -> float:
+        return sum(values.get(member, 0.0) for member in members)
+
+    befores = [of(a.functions) for a, _ in pairs]
+    afters = [of(b.functions) for _, b in pairs]
+    deltas = [b - a for a, b in zip(befores, afters, strict=True)]
+    behind = [
+        of(b.background) - of(a.background) for a, b in pairs if a.followed and b.followed
+    ]
+    return Change(
+        name, file, group, fmean(befores), fmean(afters), min(deltas), max(deltas),
+        fmean(behind) if behind else 0.0,
+    )
+
+
+def rows(differences: Iterable[ProfileDifference]) -> list[ProfileRow]:
+    """What ``--json`` gives: one row a function and cell, the greatest differences first."""
+    found = [
+        ProfileRow(
+            workload=one.workload, params=one.params, function=change.name, file=change.file,
+            before=round(change.before, 4), after=round(change.after, 4),
+            delta=round(change.delta, 4),
+        )
+        for one in differences for change in one.functions
+    ]
+    return sorted(found, key=lambda row: -abs(row.delta))
