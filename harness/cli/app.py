@@ -17,6 +17,7 @@ from harness.cli import (
     compare_command,
     explain_command,
     guest_command,
+    init_command,
     ltp_command,
     nightly_command,
     report_command,
@@ -32,8 +33,9 @@ app = typer.Typer(
     name="harness", no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help texts have words in brackets
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Build two kernels, boot both, run the same work in each, and say what changed.",
+    help="Say what a change to the kernel costs and saves, and whether both kernels survive it.",
 )
+app.command(cls=Command)(init_command.init)
 app.command(cls=Command)(build_command.build)
 app.command(cls=Command)(bases_command.bases)
 app.command(cls=Command)(guest_command.boot)

@@ -7,18 +7,28 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, completions
 from harness.lab import Lab
 
 
 def bases(
-    names: Annotated[list[str] | None, typer.Argument(help="Bases [all of harness.toml].")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Bases [all of harness.toml].", autocompletion=completions.base),
+    ] = None,
     fetch: Annotated[
         str | None,
-        typer.Option("--fetch", metavar="BASE", help="Fetch this base if it is not here."),
+        typer.Option(
+            "--fetch", metavar="BASE", autocompletion=completions.base,
+            help="Fetch this base if it is not here.",
+        ),
     ] = None,
     refresh: Annotated[
-        str | None, typer.Option("--refresh", metavar="BASE", help="Ask for this base anew.")
+        str | None,
+        typer.Option(
+            "--refresh", metavar="BASE", autocompletion=completions.base,
+            help="Ask for this base anew.",
+        ),
     ] = None,
     origin: common.Origin = None,
     mirror: common.MirrorUrl = None,

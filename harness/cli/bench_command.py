@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import common, report_command
+from harness.cli import common, completions, report_command
 from harness.cli.common import Numbers, Words
 from harness.core.errors import EXIT_GUEST_CRASH, UserError
 
@@ -23,22 +23,26 @@ Threads = Annotated[
 Variants = Annotated[
     Words | None,
     typer.Option(
-        "--variants", parser=Words.parse, metavar="A,B",
+        "--variants", parser=Words.parse, metavar="A,B", autocompletion=completions.variants,
         help="Variants of harness.toml, comma-separated [its default ones].",
     ),
 ]
 ProfileName = Annotated[
-    str | None, typer.Option("--profile", help="A profile of harness.toml [its default one].")
+    str | None,
+    typer.Option(
+        "--profile", autocompletion=completions.profile,
+        help="A profile of harness.toml [its default one].",
+    ),
 ]
 Workloads = Annotated[
     Words | None,
     typer.Option(
-        "--workload", parser=Words.parse, metavar="A,B", help="Only these, comma-separated "
-        "[all of the profile].",
+        "--workload", parser=Words.parse, metavar="A,B", autocompletion=completions.workloads,
+        help="Only these, comma-separated [all of the profile].",
     ),
 ]
-Boots = Annotated[int | None, typer.Option("--boots", min=1, help="Per variant [profile].")]
-Repeat = Annotated[int | None, typer.Option("--repeat", min=1, help="Per boot [profile].")]
+Boots = Annotated[int | None, typer.Option("--boots", min=1, help="Boots per kernel [profile].")]
+Repeat = Annotated[int | None, typer.Option("--repeat", min=1, help="Runs in each boot [profile].")]
 Duration = Annotated[
     int | None,
     typer.Option("--duration", min=1, help="Seconds of each run that lasts a time [profile]."),
@@ -67,7 +71,10 @@ Out = Annotated[
     typer.Option("--out", metavar="DIR", help="The run's directory [results/TIME-PROFILE]."),
 ]
 Resume = Annotated[
-    Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")
+    Path | None,
+    typer.Option(
+        "--resume", metavar="RUN", autocompletion=completions.run, help="Go on with this run.",
+    ),
 ]
 
 NoProfile = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, completions
 from harness.cli.compare_command import Fragments
 from harness.core.errors import UserError
 from harness.core.plurals import plural
@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 
 
 Workload = Annotated[
-    str | None, typer.Option("--workload", help="What is measured, see --metric.")
+    str | None,
+    typer.Option(
+        "--workload", autocompletion=completions.workload, help="What is measured, see --metric.",
+    ),
 ]
-Metric = Annotated[str | None, typer.Option("--metric", help="The number that has moved.")]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        help="The number that has moved, as `compare --json` names it; a wrong name is answered "
+        "with those there are.",
+    ),
+]
 Parameters = Annotated[
     list[str] | None,
     typer.Option(

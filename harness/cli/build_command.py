@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, completions
 from harness.cli.common import Words
 
 
@@ -15,6 +15,7 @@ def build(
         Words | None,
         typer.Option(
             "--variant", parser=Words.parse, metavar="A,B",
+            autocompletion=completions.variants,
             help="Variants, comma-separated [the default ones of harness.toml].",
         ),
     ] = None,

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.cli import completions
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.lab import Lab
-from harness.project.config import Project
+from harness.project.config import FILE_NAME, Project
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
@@ -35,7 +36,10 @@ Origin = Annotated[
 ]
 BaseName = Annotated[
     str | None,
-    typer.Option("--base", help="A base of harness.toml, instead of the default one."),
+    typer.Option(
+        "--base", autocompletion=completions.base,
+        help="A base of harness.toml, instead of the default one.",
+    ),
 ]
 SourceDir = Annotated[
     Path | None,
@@ -48,15 +52,22 @@ AccelName = Annotated[
         "--accel", help="auto, kvm, tcg, or icount (TCG that counts instructions) [auto]."
     ),
 ]
-Smp = Annotated[int | None, typer.Option("--smp", min=1, max=64, help="vCPUs [harness.toml].")]
+Smp = Annotated[
+    int | None, typer.Option("--smp", min=1, max=64, help="vCPUs [harness.toml, else 4].")
+]
 Memory = Annotated[
-    str | None, typer.Option("--memory", "-m", help="Guest memory, e.g. 4G [harness.toml].")
+    str | None,
+    typer.Option("--memory", "-m", help="Guest memory, e.g. 2048M [harness.toml, else 4G]."),
 ]
 Append = Annotated[
     str | None, typer.Option("--append", help="More words for the kernel command line.")
 ]
 Variant = Annotated[
-    str | None, typer.Option("--variant", help="A variant of harness.toml [its first default].")
+    str | None,
+    typer.Option(
+        "--variant", autocompletion=completions.variant,
+        help="A variant of harness.toml [its first default].",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
@@ -111,7 +122,10 @@ def setup(
     ``project`` is used instead of the one around the working directory.
     """
     progress = Progress(-1 if quiet else 1 if verbose else 0)
-    return Lab(project, workspace=workspace, progress=progress).on_base(base)
+    lab = Lab(project, workspace=workspace, progress=progress)
+    if overlay := lab.project.overlay:
+        progress.detail(f"{overlay} is laid over {FILE_NAME}")
+    return lab.on_base(base)
 
 
 def print_json(value: Any) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import bench_command, common, report_command
-from harness.cli.bench_command import Accels, Boots, Repeat, Resume, Rounds, Threads, Workloads
+from harness.cli import bench_command, common, completions, report_command
+from harness.cli.bench_command import Accels, Boots, Repeat, Resume, Rounds, Threads
 from harness.cli.common import Words
 from harness.cli.once import PROGRAM
 from harness.core.errors import EXIT_GUEST_CRASH, EXIT_REGRESSION, UserError
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from harness.project.config import Project
     from harness.records.plans import Plan
 
+Measured = Annotated[
+    Words | None,
+    typer.Option(
+        "--workload", parser=Words.parse, metavar="A,B", autocompletion=completions.workloads,
+        help="What is measured, comma-separated: common, micro, page-fault, multi-fault, churn, "
+        "vmpte and more, or a workload of harness.toml [common: fifteen system calls].",
+    ),
+]
 Fragments = Annotated[
     Words | None,
     typer.Option(
@@ -75,7 +83,7 @@ def compare(
             "Without a TIP: the work tree as it is, with what is not committed.",
         ),
     ],
-    workload: Workloads = None,
+    workload: Measured = None,
     config: Fragments = None,
     accel: Accels = None,
     boots: Boots = None,

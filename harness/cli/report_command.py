@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, completions
 from harness.cli.common import Words
 from harness.core.errors import UserError
 from harness.lab import Lab
@@ -17,6 +17,7 @@ from harness.lab import Lab
 def report(
     runs: Annotated[
         list[Path] | None, typer.Argument(
+            autocompletion=completions.run,
             help="Run directories (default: the newest measurement); runs of suites among them "
                  "add what they found.",
         )

@@ -7,11 +7,17 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import common, suite_options
+from harness.cli import common, completions, suite_options
 
 
 def reproduce(
-    ident: Annotated[str, typer.Argument(metavar="ID", help="As printed behind the verdict.")],
+    ident: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="As printed behind the verdict.",
+            autocompletion=completions.verdict,
+        ),
+    ],
     until_fail: Annotated[
         int,
         typer.Option("--until-fail", min=1, metavar="N", help="Up to N times, until it fails [1]."),
@@ -20,7 +26,11 @@ def reproduce(
         bool, typer.Option("--gdb", help="Wait for gdb; prints its line. No time limits.")
     ] = False,
     variant: Annotated[
-        str | None, typer.Option("--variant", help="Run it on this kernel [the verdict's].")
+        str | None,
+        typer.Option(
+            "--variant", autocompletion=completions.variant,
+            help="Run it on this kernel [the verdict's].",
+        ),
     ] = None,
     accel: Annotated[
         str | None, typer.Option("--accel", help="auto, kvm, tcg or icount [the run's].")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, completions
 from harness.cli.once import Command
 from harness.core.deadline import Deadline
 from harness.core.errors import EXIT_REGRESSION, GuestCrash, HarnessError, UserError
 from harness.lab import Lab
 
 if TYPE_CHECKING:
+    from harness.kernel.series.branch import Branch
     from harness.kernel.series.patches import Series
 
 TRY_SECONDS = 3600.0  # that a command on one prefix of the series may take
@@ -25,7 +26,8 @@ app = typer.Typer(
 VariantName = Annotated[
     str | None,
     typer.Option(
-        "--variant", help="The variant whose series it is [the first default one with a series]."
+        "--variant", autocompletion=completions.variant,
+        help="The variant whose series it is [the first default one with a series].",
     ),
 ]
 Tree = Annotated[
@@ -51,7 +53,7 @@ def _named(env: Lab, variant: str | None) -> str:
 
 
 def _directory(env: Lab, variant: str) -> Path | None:
-    """The directory of a variant's series; None when it comes from a mailbox."""
+    """The directory of a variant's series; None for a mailbox or a branch."""
     from harness.kernel.series.patchlist import table  # noqa: PLC0415
 
     name = env.project.series_name(variant)
@@ -59,6 +61,18 @@ def _directory(env: Lab, variant: str) -> Path | None:
         raise UserError(f"variant {variant} has no series", hint="name one with --variant")
     wanted = table(env.project, name)
     return env.project.path(wanted.path) if wanted.kind == "dir" else None
+
+
+def _branch(env: Lab, variant: str) -> Branch | None:
+    """The user's own commits that a variant's series is; None for a series of another kind."""
+    from harness.kernel.series import branch  # noqa: PLC0415
+    from harness.kernel.series.patchlist import table  # noqa: PLC0415
+
+    name = env.project.series_name(variant)
+    wanted = table(env.project, name)
+    if wanted.kind != "git":
+        return None
+    return branch.find(wanted, env.project.path(wanted.path), name)
 
 
 def _series(env: Lab, variant: str) -> Series:
@@ -84,6 +98,10 @@ def _warn_of_differences(env: Lab, variant: str, tree: Path) -> list[str]:
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
     directory = _directory(env, variant)
+    if (branch := _branch(env, variant)) and branch.uncommitted():
+        said = [f"{branch.top} has uncommitted changes, which are not in the series"]
+        env.progress.warn(said[0])
+        return said
     if directory is None or not (tree / ".git").exists():
         return []
     said = seriestree.unsaved(tree, directory)
@@ -141,6 +159,8 @@ def edit(
 ) -> None:
     """Make a git work tree of the base with one commit per patch, ready for `git rebase -i base`.
 
+    A series that is a branch of your own tree is edited in place.
+
     Example: cd $(harness series edit) && git rebase -i base
     """
     from harness.kernel.series import seriestree  # noqa: PLC0415
@@ -151,6 +171,13 @@ def edit(
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
     variant = _named(env, variant)
     directory = _directory(env, variant)
+    if branch := _branch(env, variant):
+        env.progress.say(
+            f"the series is the branch {branch.topic.name} of {branch.top}: edit and commit there, "
+            "nothing needs to be saved"
+        )
+        common.say(str(branch.top))
+        return
     if why := seriestree.missing_identity():  # before a download
         raise UserError(f"git cannot commit here: {why}", hint=seriestree.IDENTITY_HINT)
     listing = directory / SERIES_FILE if directory else None
@@ -188,6 +215,12 @@ def save(
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
     variant = _named(env, variant)
     directory = _directory(env, variant)
+    if branch := _branch(env, variant):
+        common.say(
+            f"nothing to save: the series is the branch {branch.topic.name} of {branch.top}, and "
+            f"its {len(branch.idents)} commits are what is built"
+        )
+        return
     if directory is None:
         raise UserError(
             f"the series of {variant} comes from a mailbox and cannot be written back",
@@ -298,7 +331,10 @@ def bisect(
 
 @app.command(cls=Command)
 def fetch(
-    name: Annotated[str, typer.Argument(help="A series of harness.toml.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A series of harness.toml.", autocompletion=completions.series),
+    ],
     mailbox: Annotated[
         Path | None,
         typer.Option("--mailbox", metavar="FILE", help="The thread, saved as a mailbox."),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import common, suite_options
+from harness.cli import common, completions, suite_options
 
 USUAL = "races"
 
@@ -15,7 +15,7 @@ def stability(
     suite: Annotated[
         str | None,
         typer.Option(
-            "--suite",
+            "--suite", autocompletion=completions.suite,
             help=f"races, piecewise, selftests, ltp, stress-ng or trinity [{USUAL}].",
         ),
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, completions
 from harness.cli.common import Words
 from harness.core.errors import UserError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Variants = Annotated[
     Words | None,
     typer.Option(
-        "--variants", parser=Words.parse, metavar="A,B",
+        "--variants", parser=Words.parse, metavar="A,B", autocompletion=completions.variants,
         help="Kernels to test [suites.NAME of harness.toml, else its default variants].",
     ),
 ]
@@ -43,7 +43,10 @@ Guests = Annotated[
 ]
 Resume = Annotated[
     Path | None,
-    typer.Option("--resume", metavar="RUN", help="Go on with this run; its plan is the run's own."),
+    typer.Option(
+        "--resume", metavar="RUN", autocompletion=completions.run,
+        help="Go on with this run; its plan is the run's own.",
+    ),
 ]
 Out = Annotated[
     Path | None,

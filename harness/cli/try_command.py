@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import common, compare_command
-from harness.cli.bench_command import Accels, Boots, Repeat, Resume, Rounds, Threads, Workloads
-from harness.cli.compare_command import Conclusion, FailOn, Fragments, Mail, RunDirectory
+from harness.cli.bench_command import Accels, Boots, Repeat, Resume, Rounds, Threads
+from harness.cli.compare_command import (
+    Conclusion,
+    FailOn,
+    Fragments,
+    Mail,
+    Measured,
+    RunDirectory,
+)
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +44,7 @@ def try_series(
     series: Series,
     on: On,
     version: Version = None,
-    workload: Workloads = None,
+    workload: Measured = None,
     config: Fragments = None,
     accel: Accels = None,
     boots: Boots = None,

@@ -39,6 +39,10 @@ __all__ = [
     "parse",
 ]
 FILE_NAME = "harness.toml"
+LOCAL_NAME = "harness.local.toml"
+"""Beside it: what is of this machine or of today, laid over the tracked file."""
+ADDED_TO = ("comparisons", "published")
+"""Lists to which the local file adds; of any other its own wins."""
 T = TypeVar("T")
 Tables = Mapping[str, object]
 """What tomllib makes of a file, until the models have checked it."""
@@ -93,6 +97,12 @@ class Project:
     def results(self) -> Path:
         """Where runs are written."""
         return self.root / Path(self.settings.results).expanduser()
+
+    @property
+    def overlay(self) -> Path | None:
+        """The harness.local.toml that is laid over harness.toml, if there is one."""
+        path = self.root / LOCAL_NAME
+        return path if path.is_file() and (self.root / FILE_NAME).is_file() else None
 
     def path(self, name: str) -> Path:
         """A path as harness.toml writes it: relative to that file."""
@@ -205,10 +215,21 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def load(root: Path | None = None) -> Project:
-    """Read and check the harness.toml at or above ``root`` (default: the working directory)."""
+    """Read and check the harness.toml at or above ``root`` (default: the working directory).
+
+    A harness.local.toml beside it is laid over it.
+    """
     root = find_root(root)
-    path = root / FILE_NAME
-    return Project(root, parse(_read(path), str(path), root))
+    path, local = root / FILE_NAME, root / LOCAL_NAME
+    data = _read(path)
+    if not local.is_file():
+        return Project(root, parse(data, str(path), root))
+    both = _laid_over(data, _read(local), ADDED_TO)
+    try:
+        return Project(root, parse(both, str(local), root))
+    except UserError:
+        parse(data, str(path), root)  # a fault of the tracked file is told as one of that
+        raise
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -242,13 +263,21 @@ def _names(tables: Tables, key: str) -> list[str]:
     return list(found) if isinstance(found, dict) else []
 
 
-def _laid_over(below: Tables, above: Tables) -> dict[str, object]:
-    """Two files as one: tables are merged, of anything else ``above`` wins."""
+def _laid_over(below: Tables, above: Tables, added_to: Sequence[str] = ()) -> dict[str, object]:
+    """Two files as one: tables are merged, of anything else ``above`` wins.
+
+    A table of another ``kind`` takes the place of the old one: its keys are others. ``added_to``
+    are keys whose lists are appended to.
+    """
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
-            merged[key] = _laid_over(old, value)
+            kind = old.get("kind")
+            same = value.get("kind", kind) == kind
+            merged[key] = _laid_over(old, value) if same else value
+        elif key in added_to and isinstance(old, list) and isinstance(value, list):
+            merged[key] = [*old, *value]
         else:
             merged[key] = value
     return merged

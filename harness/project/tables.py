@@ -11,7 +11,7 @@ from harness.project.table import NAME, Strict
 from harness.records.plans import Thp
 from harness.records.record import Scalar
 
-SeriesKind = Literal["dir", "mbox", "lore"]
+SeriesKind = Literal["dir", "mbox", "lore", "git"]
 
 
 class SeriesTable(Strict):
@@ -19,7 +19,9 @@ class SeriesTable(Strict):
 
     kind: SeriesKind
     path: str = ""
-    """Directory with a ``series`` file, or a mailbox; relative to harness.toml."""
+    """Directory with a ``series`` file, a mailbox or a git tree; relative to harness.toml."""
+    range: str = ""
+    """The commits of a git tree, ``base..topic``, for kind ``git``."""
     message_id: str = ""
     """Of any mail of the thread, for kind ``lore``."""
     version: int = Field(default=0, ge=0)
@@ -33,6 +35,7 @@ class SeriesTable(Strict):
             "dir": (["path"], {"patches"}),
             "mbox": (["path"], {"version", "patches"}),
             "lore": (["message_id"], {"version", "patches"}),
+            "git": (["path", "range"], {"patches"}),
         }[self.kind]
         for key in must:
             if not getattr(self, key):

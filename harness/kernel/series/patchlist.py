@@ -14,7 +14,7 @@ from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.kernel.build.compat import Compat
-from harness.kernel.series import lore, mailseries
+from harness.kernel.series import branch, lore, mailseries
 from harness.kernel.series.patches import Series, load_patches, load_series
 from harness.project.config import Project, nearest
 from harness.project.tables import SeriesTable
@@ -65,6 +65,12 @@ def get_series(
             )
         return replace(series, record=SeriesRecord(kind="dir", name=name))
     source = project.path(wanted.path)
+    if wanted.kind == "git":
+        commits = branch.find(wanted, source, name)
+        series = load_series(branch.published(workspace, commits))
+        return replace(
+            series, record=SeriesRecord(kind="git", name=name, details=commits.details())
+        )
     where = _published_name(wanted, source)
     published = workspace.published(*where)
     if published is None and wanted.kind == "lore" and not fetch:
@@ -101,11 +107,16 @@ def base_commit(directory: Path) -> str:
 
 
 def is_here(workspace: Workspace, project: Project, name: str) -> bool:
-    """Whether a series can be had without the network."""
+    """Whether a series can be had without the network.
+
+    Raises :class:`UserError` for a range of commits that is not as it should be.
+    """
     wanted = table(project, name)
     source = project.path(wanted.path)
     if wanted.kind == "lore":
         return workspace.published(*_published_name(wanted, source)) is not None
+    if wanted.kind == "git":
+        branch.find(wanted, source, name)
     return source.exists()
 
 
