@@ -142,8 +142,7 @@ def bench(
             ),
         )
     if dry_run:
-        preview(lab, plan, resume)
-        return
+        return preview(lab, plan, resume)
     done = lab.measure(plan, out, making) if resume is None else lab.resume(resume, making)
     _conclude(lab, done, as_json)
 
@@ -151,8 +150,7 @@ def bench(
 def _conclude(lab: Lab, done: MeasuredRun, as_json: bool) -> None:
     """Say what was measured, and leave with the exit code that it stands for."""
     if done.resumed_for_nothing:
-        lab.progress.say(f"{done.directory} was finished: nothing is left to do")
-        return
+        return lab.progress.say(f"{done.directory} was finished: nothing is left to do")
     report_command.show(lab, [done.directory], done.directory, as_json)
     lab.progress.detail(f"peak memory of the harness: {_peak_mib():.0f} MiB (aim <= 300 MiB)")
     if done.crashes:
