@@ -116,13 +116,14 @@ def prove_kvm(workspace: Workspace, binary: str, kernel: Path | None) -> tuple[b
 
 def _try_kvm(binary: str, kernel: Path) -> tuple[bool, str]:
     """Boot ``kernel`` under KVM until its first line or for ten seconds."""
-    argv = [
-        "timeout", "--signal=KILL", str(_PROOF_SECONDS),
+    qemu = [
         binary, "-nodefaults", "-display", "none", "-machine", "q35", "-accel", "kvm",
         "-cpu", "host", "-m", "512M", "-kernel", str(kernel),
         # No root: the kernel panics after its first lines, reboots, and -no-reboot ends QEMU.
         "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1", "-serial", "stdio", "-no-reboot",
     ]
+    # Bound to timeout(1) as that is bound to us: what kills the one must not leave the other.
+    argv = ["timeout", "--signal=KILL", str(_PROOF_SECONDS), *bound_to_us(qemu)]
     output = _merged_output(argv)
     if _FIRST_LINE.search(output):
         return True, "a kernel booted under KVM"
