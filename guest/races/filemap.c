@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -28,6 +29,14 @@ const char *filemap_disk(void)
 		return race_skip("hole punching in /var/tmp");
 	arena_map_file(file);
 	return NULL;
+}
+
+int filemap_direct(void)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	return open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
 }
 
 bool filemap_punch(unsigned int page, unsigned int count)
@@ -73,6 +82,45 @@ void filemap_sync(struct worker *w)
 	if (sync_file_range(file, (off_t)page * PAGE_SIZE, (off_t)count * PAGE_SIZE,
 			    SYNC_FILE_RANGE_WRITE))
 		race_error("sync_file_range: %s", strerror(errno));
+}
+
+/* Upstream's CONFIG_PT_RECLAIM frees the table that one MADV_DONTNEED covers. */
+void filemap_table(struct worker *w)
+{
+	unsigned int page = rnd(w, arena.size / PMD_SIZE) * PTRS_PER_PTE, i;
+
+	w->doing = "dirtying a table";
+	for (i = 0; i < PTRS_PER_PTE && !stopping(); i++)
+		page_dirty(w, page + i);
+	w->doing = "MADV_DONTNEED of a table";
+	if (madvise(page_at(page), PMD_SIZE, MADV_DONTNEED))
+		race_error("MADV_DONTNEED: %s", strerror(errno));
+}
+
+void filemap_punch_some(struct worker *w)
+{
+	unsigned int page, count;
+
+	w->doing = "punching";
+	page = rnd_run_in_range(w, &count);
+	drop_run(page, count);
+}
+
+void filemap_sync_all(void)
+{
+	if (sync_file_range(file, 0, arena.size, SYNC_FILE_RANGE_WAIT_BEFORE |
+			    SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER))
+		race_error("sync_file_range: %s", strerror(errno));
+}
+
+void filemap_forget(void)
+{
+	if (fdatasync(file))
+		race_error("fdatasync: %s", strerror(errno));
+	if (madvise(arena.base, arena.size, MADV_DONTNEED))
+		race_error("MADV_DONTNEED: %s", strerror(errno));
+	if (posix_fadvise(file, 0, arena.size, POSIX_FADV_DONTNEED))
+		race_error("posix_fadvise failed");
 }
 
 /* Through the file, piece by piece: entries go without madvise(). */

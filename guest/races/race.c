@@ -243,8 +243,10 @@ static bool tolerated(int sig)
  * tries, or at once on a signal that no race expects. The place is asked for
  * anew at every try: the page may have moved.
  */
+enum access { LOAD, STORE, DIRTY };
+
 static bool access_slot(struct worker *w, unsigned int page, unsigned int offset,
-			uint64_t *value, bool store)
+			uint64_t *value, enum access how)
 {
 	volatile unsigned int tries = 0;
 	volatile uint64_t *at;
@@ -262,10 +264,12 @@ static bool access_slot(struct worker *w, unsigned int page, unsigned int offset
 	at = (volatile uint64_t *)(page_at(page) + offset);
 	w->armed = 1;
 	atomic_signal_fence(memory_order_seq_cst);
-	if (store)
+	if (how == STORE)
 		*at = *value;
-	else
+	else if (how == LOAD)
 		*value = *at;
+	else
+		__atomic_fetch_or(at, 0, __ATOMIC_SEQ_CST);
 	atomic_signal_fence(memory_order_seq_cst);
 	w->armed = 0;
 	return true;
@@ -279,7 +283,7 @@ unsigned int put_by_store(struct worker *w, unsigned int page,
 	for (s = 0; s < NSLOTS; s++) {
 		uint64_t v = value[s];
 
-		if (!access_slot(w, page, slot_offset[s], &v, true))
+		if (!access_slot(w, page, slot_offset[s], &v, STORE))
 			break;
 	}
 	return s;
@@ -291,9 +295,14 @@ unsigned int get_by_load(struct worker *w, unsigned int page,
 	unsigned int s;
 
 	for (s = 0; s < NSLOTS; s++)
-		if (!access_slot(w, page, slot_offset[s], &value[s], false))
+		if (!access_slot(w, page, slot_offset[s], &value[s], LOAD))
 			break;
 	return s;
+}
+
+bool page_dirty(struct worker *w, unsigned int page)
+{
+	return access_slot(w, page, slot_offset[0] + 8, NULL, DIRTY);
 }
 
 /* --- the owner's operations --- */
@@ -364,7 +373,7 @@ static void check_between(struct worker *w, unsigned int page)
 			s++;
 			continue;
 		}
-		if (!access_slot(w, page, offset, &value, false))
+		if (!access_slot(w, page, offset, &value, LOAD))
 			return;
 		if (value) {
 			race_error("garbage: page %u offset %u is %#llx, not zero",

@@ -137,6 +137,9 @@ static inline unsigned int page_owner(unsigned int page)
 	return page % nr_owners;
 }
 
+/* Anybody: make a page present and dirty, and change nothing. */
+bool page_dirty(struct worker *w, unsigned int page);
+
 /* Announce that these pages may become empty until drop_end(). */
 void drop_begin(unsigned int page, unsigned int count);
 void drop_end(unsigned int page, unsigned int count);

@@ -13,6 +13,7 @@ from harness.cli import (
     bisect_command,
     build_command,
     care,
+    census_command,
     compare_command,
     explain_command,
     guest_command,
@@ -51,6 +52,7 @@ app.command(cls=Command)(nightly_command.nightly)
 app.command(cls=Command)(reproduce_command.reproduce)
 app.command(cls=Command)(care.doctor)
 app.command(cls=Command)(care.cache)
+app.command(cls=Command)(census_command.census)
 app.add_typer(series_command.app, name="series")
 
 

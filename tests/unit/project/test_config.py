@@ -132,7 +132,9 @@ def test_another_base_brings_its_series_and_variants(data: dict[str, Any]) -> No
     assert letter.series_name("before") == ""
     assert letter.base_name("reclaim-on") == "debian-7.3"
     assert letter.config.defaults.variants == ["before", "after"]
-    assert project.on_base("debian-7.3").config.defaults.variants == ["reclaim-off", "reclaim-on"]
+    assert project.on_base("debian-7.3").config.defaults.variants == [
+        "before", "after", "no-reclaim",
+    ]
     assert project.on_base("") is project
 
 
@@ -194,7 +196,8 @@ def test_the_mutants_are_a_family() -> None:
     patches = {path.stem for path in (ROOT / "tests/mutants").glob("*.patch")}
     assert len(patches) == 13
     assert {f"mutant-{name}" for name in patches} == {
-        name for name in project.config.variants if name.startswith("mutant-")
+        name for name in project.config.variants
+        if name.startswith("mutant-") and not name.startswith("mutant-reclaim-")
     }
     assert (ROOT / "harness.toml").read_text().count("[variants.mutant") == 0
 
