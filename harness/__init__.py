@@ -1,3 +1,3 @@
-"""pte-harness: measure what freeing empty user PTE page tables saves and costs."""
+"""pte-harness: builds two kernels, boots both, and says what a change saves and costs."""
 
 __version__ = "0.1.0"

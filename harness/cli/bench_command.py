@@ -14,6 +14,7 @@ from harness.core.errors import EXIT_GUEST_CRASH, UserError
 
 if TYPE_CHECKING:
     from harness.lab import Lab
+    from harness.measure.measuring import MeasuredRun
     from harness.records.plans import Plan
 
 Threads = Annotated[
@@ -56,7 +57,7 @@ Accels = Annotated[
     typer.Option(
         "--accel", metavar="A,B",
         help="auto, kvm, tcg, icount (TCG that counts instructions); tcg,icount does both "
-        "[profile, else auto].",
+        "[profile, else icount for costs, auto for memory].",
     ),
 ]
 Control = Annotated[
@@ -143,6 +144,11 @@ def bench(
         preview(lab, plan, resume)
         return
     done = lab.measure(plan, out, making) if resume is None else lab.resume(resume, making)
+    _conclude(lab, done, as_json)
+
+
+def _conclude(lab: Lab, done: MeasuredRun, as_json: bool) -> None:
+    """Say what was measured, and leave with the exit code that it stands for."""
     if done.resumed_for_nothing:
         lab.progress.say(f"{done.directory} was finished: nothing is left to do")
         return

@@ -10,6 +10,7 @@ import typer
 from harness.cli import common, completions
 from harness.cli.compare_command import Fragments
 from harness.core.errors import UserError
+from harness.core.plurals import plural
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.records.record import Scalar
@@ -104,8 +105,8 @@ def bisect(
         directory = out or adhoc.around().results / f"{moments.stamp()}-bisect"
     if dry_run:
         common.say(
-            f"{len(record.commits) - 1} commits; at most {bisection.builds_left(record)} are built "
-            "and booted, and the bad one if nothing else is"
+            f"{plural(len(record.commits) - 1, 'commit')} to search; kernels to build and boot: at "
+            f"most {bisection.builds_left(record)}, and the bad commit when none of them is bad"
         )
         return
     found = search.run(

@@ -27,7 +27,7 @@ QUIET_SHARE = 0.5  # of a boot's deadline that may pass without a line
 def words(start: FalseStart) -> str:
     """A false start in one line, for a person."""
     return (
-        f"a boot came to nothing and was begun again: {start.reason}; its last words: "
+        f"a boot stood still and was started again: {start.reason}; its last words: "
         f"{start.last_line or 'none'} ({start.console})"
     )
 

@@ -132,7 +132,7 @@ class Runner:
         if record.accel != "icount":
             for text in record.host.troubles():
                 where = f"{record.variant}, boot {record.boot}"
-                self.bench.progress.warn(f"{where}: {text}; its rates may be useless")
+                self.bench.progress.warn(f"{where}: {text}; what was timed may be useless")
         self.writer.boot(record)
 
     def _settle(self, session: Session, boot: PlannedBoot, record: BootRecord) -> None:

@@ -104,8 +104,8 @@ def possible(
     without = [part for part in parts if "ltp" not in find_suite(part.suite).takes]
     if len(without) < len(parts):
         lab.progress.warn(
-            "ltp is left out of the night: nobody says where an installed LTP tree is "
-            "(--ltp DIR, or path in [settings.ltp] of harness.toml)"
+            "ltp is left out of the night: it is not known where an LTP tree is installed; "
+            "name it with --ltp DIR, or with path in [settings.ltp] of harness.toml"
         )
     return without
 

@@ -93,7 +93,7 @@ def test_panic_at_boot(harness: Harness) -> None:
 def test_hang_at_boot_is_tried_twice_and_then_said(harness: Harness) -> None:
     done = harness("run", "--append", "init=/usr/bin/cat", "--boot-timeout", "20", "--", "true")
     assert done.code == 3
-    assert "a boot came to nothing and was begun again" in done.err
+    assert "a boot stood still and was started again" in done.err
     said = done.err.splitlines()[-1]
     assert "hung at boot, 2 times in a row: the guest did not get ready" in said
 

@@ -14,6 +14,7 @@ from harness.report.data.rundata import LoadedRun, RunData, describe
 
 LEAST_BOOTS = 2
 MOST_LINES = 6  # of one kind of warning
+QUIETER = "Measure again on a quiet host, or count instructions (--accel icount)."
 
 
 def check(data: RunData) -> list[str]:
@@ -45,10 +46,10 @@ def _boots(run: LoadedRun) -> list[str]:
     begun_again = Counter(r.variant for r in run.boots for _ in r.false_starts)
     for variant, count in begun_again.items():
         found.append(
-            f"Run {run.name}: {plural(count, 'boot')} of '{variant}' came to nothing and "
-            f"{'was' if count == 1 else 'were'} begun again (of "
-            f"{sum(r.variant == variant for r in run.boots)}); if it is not QEMU's doing, the "
-            "kernel hangs at boot."
+            f"Run {run.name}: {plural(count, 'boot')} of '{variant}' stood still at the "
+            f"start and {'was' if count == 1 else 'were'} repeated (of "
+            f"{sum(r.variant == variant for r in run.boots)}). QEMU does so now and then under "
+            "emulation; when it happens to one variant only, its kernel may hang at boot."
         )
     unknown = set(run.raw["boot"].unique()) - set(records)
     if unknown:
@@ -97,7 +98,7 @@ def _host(run: LoadedRun) -> list[str]:
     )
     return [
         f"Run {run.name}: {'; '.join(worst.troubles())}, at worst ({len(spoilt)} of "
-        f"{plural(len(timed), 'boot')} spoilt): wall-clock figures may be useless."
+        f"{plural(len(timed), 'boot')} spoilt): wall-clock figures may be useless. {QUIETER}"
     ]
 
 
@@ -110,7 +111,7 @@ def _load(run: LoadedRun) -> list[str]:
         return []
     return [
         f"Run {run.name}: the host was busy (load up to {max(busy):.1f} on {plural(cores, 'core')})"
-        f" at {plural(len(busy), 'boot')}; wall-clock figures may be useless."
+        f" at {plural(len(busy), 'boot')}; wall-clock figures may be useless. {QUIETER}"
     ]
 
 
@@ -139,7 +140,7 @@ def _huge_pages(data: RunData) -> list[str]:
         return []
     return [
         f"Transparent huge pages were not '{policy}' in every guest ({', '.join(wrong)}), as the "
-        "plan asks: they decide how many page tables there are."
+        "plan asks. They decide how many page tables there are: do not use its figures of memory."
     ]
 
 

@@ -120,7 +120,7 @@ def test_a_boot_that_stands_still_is_begun_again(boots: Boots) -> None:
         for question in ("info registers -a", "info lapic 0", "info lapic 1"):
             assert state.count(f"answer to {question}") == 2
     (warning,) = boots.warned
-    assert "begun again" in warning and "\n" not in warning
+    assert "started again" in warning and "\n" not in warning
 
 
 def test_so_is_one_that_nobody_can_log_in_to(boots: Boots) -> None:

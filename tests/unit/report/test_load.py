@@ -81,7 +81,7 @@ def test_a_boot_begun_again_is_said_and_its_console_linked(tmp_path: Path) -> No
     (folder / "boots" / "000").mkdir(parents=True, exist_ok=True)
     (folder / stalled).write_text("tsc\n")
     found = analyse([folder])
-    assert "1 boot of 'before' came to nothing and was begun again (of 2)" in said(found)
+    assert "1 boot of 'before' stood still at the start and was repeated (of 2)" in said(found)
     table = origins.boot_table(found.data.runs[0])
     assert [row[3] for row in table.rows[:2]] == ["ok, after 1 false start", "ok"]
     assert stalled in [label for label, _ in origins.raw_links(found.data, tmp_path)]
