@@ -129,7 +129,8 @@ def bench(
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
     making = Making(source, mirror, jobs, profile=not no_profile)
     if resume is not None:
-        plan = _recorded(context, lab, resume)
+        _only_with_resume(context)
+        plan = lab.recorded_plan(resume)
     else:
         if not dry_run:
             lab.reserve(out)
@@ -160,12 +161,6 @@ def _conclude(lab: Lab, done: MeasuredRun, as_json: bool) -> None:
 
 def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _recorded(context: typer.Context, lab: Lab, run: Path) -> Plan:
-    """The plan to go on with; raises :class:`UserError` for options that would change it."""
-    _only_with_resume(context)
-    return lab.recorded_plan(run)
 
 
 def _only_with_resume(context: typer.Context) -> None:
