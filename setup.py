@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 BUILTIN = {
     "kernel/config": ("*.config",),
     "kernel/patches/compat": ("*.toml", "*.patch"),
-    "guest": ("Makefile", "*.c", "*.h", "*.sh", "races/*.[ch]", "suites/*"),
+    "guest": ("Makefile", "*.c", "*.h", "*.sh", "plugin/*.[ch]", "races/*.[ch]", "suites/*"),
 }
 
 

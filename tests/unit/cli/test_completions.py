@@ -67,7 +67,7 @@ def offered(
     (("run", "--variant", "be"), ["before"]),
     (("bench", "--base", "m"), ["mine"]),
     (("bases", "m"), ["mine"]),
-    (("bench", "--profile", ""), ["small", "common"]),
+    (("bench", "--profile", "sm"), ["small"]),
     (("compare", "--workload", "my"), ["my-bench"]),
     (("bisect", "--workload", "vm"), ["vmpte"]),
     (("stability", "--suite", "ra"), ["races"]),
