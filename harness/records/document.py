@@ -45,6 +45,9 @@ everything that is needed to judge it. Reports are made from these files alone. 
 written anew when something in it changes; the `.jsonl` files hold one JSON object a line and are
 only ever appended to, so that a kill loses at most the line in flight. Beside them lie `boots/`,
 with the console and the raw output of every program by boot, and what `harness report` made.
+The raw output of a cell is in `boots/NN-VARIANT/WORKLOAD-PARAMETERS-DIGEST/`: `command.txt` is what
+was run in the guest, `stdout-REPEAT.txt` what it printed, `status-REPEAT.txt` the files of `/proc`
+that memory was read from at the end.
 
 All of it is schema {SCHEMA} (`schema_version` in run.json). An unknown key is an error, and so is a
 value of another type. `Params` are an object of scalars, the parameters of one cell; a `Name` has

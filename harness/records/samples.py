@@ -8,8 +8,9 @@ from harness.records.record import AccelName, Name, Params, Record
 class Sample(Record):
     """One number of one repeat of one cell in one boot.
 
-    ``t`` is None for a result of the workload, and seconds since the workload's start for a
-    point of a time series (memory while a loop runs).
+    ``t`` is None for a result of the workload, which is what reports compare; for a point of a
+    time series (memory while a loop runs) it is the seconds since the workload's start, by the
+    host's clock.
     """
 
     run: str

@@ -127,6 +127,7 @@ class Declared:
             session.push(file, f"{place}/{file.name}")
         launcher = push_program(session, context, LAUNCHER)
         command = self.table.run.format(**params)
+        context.keep("command", command + "\n")
         for repeat in range(-1, context.repeat):
             times, counts = f"{place}/.times", f"{place}/.counts"
             # The run before the first leads up to the windows of a profile and is none.

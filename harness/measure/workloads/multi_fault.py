@@ -119,6 +119,7 @@ class MultiFault(TypedWorkload[MultiFaultParams]):
             str(cell.threads),
         ])
         patience = 120.0 + 5.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
+        context.keep("command", command + "\n")
         for repeat in range(context.repeat):
             result = session.run(command, deadline=Deadline(patience))
             context.keep(f"stdout-{repeat}", result.stdout)

@@ -52,6 +52,7 @@ def run(
     deadline = Deadline(120.0 + 5.0 * seconds + session.scaled(10.0))
     command = [*begin_on_its_cpu(session.accel, threads), *argv]
     done = session.run(shlex.join(command), deadline=deadline, check=False)
+    context.keep("command", shlex.join(command) + "\n")
     context.keep(name, done.stdout + done.stderr)
     return outcome(argv[0].rpartition("/")[2], done.code, done.stdout, done.stderr, context)
 

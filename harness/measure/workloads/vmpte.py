@@ -98,6 +98,7 @@ class VmPte(TypedWorkload[VmPteParams]):
             f"{push_program(session, context, 'vmpte')} --size {cell.size_gib}G "
             f"--touch {cell.touch} --chunk {cell.chunk_kib * 1024} --loops {cell.loops}"
         )
+        context.keep("command", command + "\n")
         patience = 60.0 + 5.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
         for repeat in range(context.repeat):
             yield from watch(
