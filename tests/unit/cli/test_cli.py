@@ -56,7 +56,6 @@ def harness(
     (["stability", "--base", "debian-61"], "did you mean 'debian-6.1'"),
     (["stability", "--base", "debian-6.1", "--variants", "reclaim-on"], "not debian-6.1"),
     (["ltp", "--base", "debian-6.1", "--variants", "reclaim-on"], "not debian-6.1"),
-    (["series", "status", "--base", "debian-7.3"], "patches/debian-7.3"),
     (["nonsense"], "nonsense"),
 ])
 def test_one_line_and_exit_2(tmp_path: Path, words: list[str], says: str) -> None:
