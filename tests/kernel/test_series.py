@@ -55,10 +55,12 @@ def test_vmpte_after_the_letters_loop(
     done = harness("bench", "--variants", "before,after", "--workload", "vmpte", "--boots", "1",
                    "--repeat", "1", "--out", str(tmp_path / "run"), "--json")
     assert done.code == 0, done.err
-    row = next(r for r in json.loads(done.out) if r["metric"] == "VmPTE")
+    row = next(r for r in json.loads(done.out)["rows"] if r["metric"] == "VmPTE")
     assert 102_400 <= row["variants"]["before"]["median"] <= 102_700
     assert row["variants"]["after"]["median"] <= 248
-    assert row["letter"] == {"before": 102_640, "after": 248, "delta_pct": pytest.approx(-99.76)}
+    (figure,) = row["published"]
+    assert (figure["baseline"], figure["variant"]) == (102_640, 248)
+    assert figure["delta_pct"] == pytest.approx(-99.76)
 
 
 def test_tables_come_back_in_any_chunk_size(

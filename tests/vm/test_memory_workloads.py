@@ -29,7 +29,7 @@ def bench(tmp_path: Path) -> Bench:
     """
 
     def run(workload: str, **params: Any) -> dict[str, float]:
-        for name in ("guest", "kernel"):
+        for name in ("guest", "kernel", "tests"):
             (tmp_path / name).symlink_to(ROOT / name)
         lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in params.items())
         (tmp_path / "harness.toml").write_text(
@@ -39,7 +39,8 @@ def bench(tmp_path: Path) -> Bench:
         )
         out = tmp_path / "run"
         done = subprocess.run(
-            argv("bench", "--profile", "tiny", "--variants", "before", "--out", str(out)),
+            argv("bench", "--profile", "tiny", "--variants", "before", "--accel", "tcg",
+                 "--out", str(out)),
             cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )

@@ -41,7 +41,7 @@ def tiny(
     """One boot with all of them, in a checkout with a profile more, and the report's rows."""
     checkout = tmp_path_factory.mktemp("tiny")
     (checkout / "harness.toml").write_text((ROOT / "harness.toml").read_text() + PROFILE)
-    for name in ("guest", "kernel"):
+    for name in ("guest", "kernel", "tests"):
         (checkout / name).symlink_to(ROOT / name)
     done = harness(
         "bench", "--profile", "tiny", "--variants", "before", "--rounds", "2", "--accel", "tcg",
@@ -49,7 +49,7 @@ def tiny(
     )
     assert done.code == 0, done.err
     assert "cannot be measured" not in done.err
-    return checkout / "run", json.loads(done.out)
+    return checkout / "run", json.loads(done.out)["rows"]
 
 
 def values(rows: list[dict[str, Any]], workload: str, metric: str, *keys: str) -> dict[Any, float]:
