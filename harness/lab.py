@@ -161,6 +161,11 @@ class Lab:
         from harness.kernel.series.patchlist import own_series  # noqa: PLC0415
 
         found = []
+        if not self.project.config.variants:
+            raise UserError(
+                f"{self.project.root / config.FILE_NAME} has no variant, so no kernel to measure",
+                hint="add a table [variants.NAME]; one without keys is the base as it is",
+            )
         for name in self.project.config.defaults.variants:
             try:
                 own_series(self.workspace, self.project, name, self.progress, fetch=False)

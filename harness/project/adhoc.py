@@ -102,12 +102,9 @@ def _project(surroundings: Project, config: Config) -> Project:
 
 def around() -> Project:
     """The project of the working directory, or one that takes everything for granted."""
-    try:
-        return configs.load()
-    except UserError:
-        if any((folder / configs.FILE_NAME).is_file() for folder in _upwards()):
-            raise
     nothing = {"bases": {BASE: {"kind": "commit", "path": "."}}}
+    if any((folder / configs.FILE_NAME).is_file() for folder in _upwards()):
+        return configs.load(usual=nothing)
     return Project(Path.cwd(), configs.parse(nothing, "built-in", Path.cwd()))
 
 

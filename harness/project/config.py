@@ -199,7 +199,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a misspelt word: the nearest known one, or all of them."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}"
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -214,14 +214,15 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
-def load(root: Path | None = None) -> Project:
+def load(root: Path | None = None, usual: Tables | None = None) -> Project:
     """Read and check the harness.toml at or above ``root`` (default: the working directory).
 
-    A harness.local.toml beside it is laid over it.
+    A harness.local.toml beside it is laid over it. ``usual`` is what holds where the file says
+    nothing, as the bases of a file that has only workloads.
     """
     root = find_root(root)
     path, local = root / FILE_NAME, root / LOCAL_NAME
-    data = _read(path)
+    data = _laid_over(usual or {}, _read(path))
     if not local.is_file():
         return Project(root, parse(data, str(path), root))
     both = _laid_over(data, _read(local), ADDED_TO)

@@ -86,9 +86,13 @@ class WorkloadTable(Strict):
             for metric in self.metrics:
                 if not metric.pattern:
                     raise ValueError(f"metric '{metric.name}' needs a `pattern`")
-        for name in self.placeholders():
+        named = self.placeholders()
+        for name in named:
             if name not in self.params:
                 raise ValueError(f"`run` has {{{name}}}, `params` does not")
+        for name in self.params:
+            if name not in named:
+                raise ValueError(f"`params` has {name}, and `run` has no {{{name}}} for it")
         return self
 
     def placeholders(self) -> list[str]:

@@ -134,3 +134,21 @@ def test_two_commits_of_a_tree_are_one_lineage(tree: Path, monkeypatch: pytest.M
     assert project.lineage("base") == project.lineage("tip")
     assert [(pair.baseline, pair.variant, pair.across) for pair in project.pairs(["base", "tip"])] \
         == [("base", "tip", False)]
+
+
+def test_a_file_with_only_workloads_is_enough_for_compare(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "harness.toml").write_text('[workloads.mine]\nrun = "true"\n')
+    project = adhoc.of_commits(tree, "main", "topic")
+    assert "mine" in project.config.workloads
+    code, _, err = harness("bench", "--workload", "mine", "--dry-run", cwd=tmp_path)
+    assert code == 2
+    assert "bases" in err
+    (tmp_path / "harness.toml").write_text(
+        f'[workloads.mine]\nrun = "true"\n[bases.b]\nkind = "dir"\npath = "{tree}"\n'
+    )
+    code, _, err = harness("bench", "--workload", "mine", "--dry-run", cwd=tmp_path)
+    assert code == 2
+    assert "has no variant, so no kernel to measure" in err

@@ -49,6 +49,7 @@ def test_a_last_line_that_is_a_number_is_the_programs_own(
 @pytest.mark.parametrize(("table", "words"), [
     ({"run": "./b {n}"}, "`params` does not"),
     ({"run": "./b {0}"}, "is no parameter"),
+    ({"run": "./b", "params": {"n": 1}}, "has no {n} for it"),
     ({"run": "./b", "parse": "json"}, "needs"),
     ({"run": "./b", "metrics": [{"name": "ns", "unit": "ns"}]}, "need `parse"),
     ({"run": "./b", "parse": "regex", "metrics": [{"name": "ns", "unit": "ns"}]}, "`pattern`"),
