@@ -27,7 +27,12 @@ pytestmark = pytest.mark.kernel
 
 WANTED = os.environ.get("HARNESS_MUTANTS", "").replace(",", " ").split()
 FOLDER = "tests/mutants"
-FOLDERS = {"debian-7.3": f"{FOLDER}/debian-7.3"}
+FAMILIES = {
+    "mutant": (FOLDER, "after-debug"),
+    "mutant-second": (f"{FOLDER}/debian-6.1-second", "second-debug"),
+    "mutant-reclaim": (f"{FOLDER}/debian-7.3", "reclaim-after-debug"),
+}
+"""As in harness.toml: the patches' directory, and what they are compared with."""
 MINUTES = 0.5
 SEED = 1
 
@@ -41,22 +46,22 @@ class Mutant:
     """The one that it breaks, of docs/pte-refcount.md; 0 on debian-7.3, which has no numbers."""
     race: str
     smp: int = 2  # fewer CPUs, fewer flush IPIs: more operations under emulation
-    base: str = "debian-6.1"
+    family: str = "mutant"
 
     @property
     def variant(self) -> str:
         """Its name in harness.toml."""
-        return f"mutant-{'reclaim-' if self.base in FOLDERS else ''}{self.name}"
+        return f"{self.family}-{self.name}"
 
     @property
     def unbroken(self) -> str:
         """What it is compared with."""
-        return "reclaim-after-debug" if self.base in FOLDERS else "after-debug"
+        return FAMILIES[self.family][1]
 
     @property
     def patch(self) -> str:
         """Its patch, relative to the project."""
-        return f"{FOLDERS.get(self.base, FOLDER)}/{self.name}.patch"
+        return f"{FAMILIES[self.family][0]}/{self.name}.patch"
 
 
 MUTANTS = [
@@ -73,14 +78,21 @@ MUTANTS = [
     Mutant("uffd-copy-uncounted", 11, "uffd"),
     Mutant("split-zero", 12, "thp"),
     Mutant("munmap-neighbour", 13, "munmap"),
+    # Of the second version of the series: what the first one's do not fit, or cannot break.
+    Mutant("collapse-unchecked", 8, "thp", smp=4, family="mutant-second"),
+    Mutant("detach-unlocked", 4, "dontneed-fault", family="mutant-second"),
+    Mutant("fork-unjudged", 2, "fork", family="mutant-second"),
+    Mutant("free-unjudged", 3, "dontneed-fault", family="mutant-second"),
+    Mutant("no-grace-period", 5, "dontneed-fault", smp=4, family="mutant-second"),
+    Mutant("pmd-shared-lock", 4, "pmd", smp=4, family="mutant-second"),
     # On debian-7.3. The first two are bugs that upstream's PT_RECLAIM was released with.
-    Mutant("break-unseen", 0, "dontneed-refill", smp=4, base="debian-7.3"),
-    Mutant("collapse-unlocked", 0, "thp", smp=4, base="debian-7.3"),
-    Mutant("before-rmaps", 0, "dontneed-truncate", smp=4, base="debian-7.3"),
-    Mutant("hint-believed", 0, "dontneed-fault", base="debian-7.3"),
-    Mutant("move-unchecked", 0, "mremap-neighbour", smp=4, base="debian-7.3"),
+    Mutant("break-unseen", 0, "dontneed-refill", smp=4, family="mutant-reclaim"),
+    Mutant("collapse-unlocked", 0, "thp", smp=4, family="mutant-reclaim"),
+    Mutant("before-rmaps", 0, "dontneed-truncate", smp=4, family="mutant-reclaim"),
+    Mutant("hint-believed", 0, "dontneed-fault", family="mutant-reclaim"),
+    Mutant("move-unchecked", 0, "mremap-neighbour", smp=4, family="mutant-reclaim"),
 ]
-each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.variant)
 
 
 def test_every_patch_is_a_variant_and_a_case() -> None:
