@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.core import digest
 from harness.core.errors import GuestCrash, HarnessError
+from harness.core.plurals import plural
 from harness.core.progress import Progress, Task
 from harness.image.programs import GUEST_DIR
 from harness.machine import bootrecords
@@ -69,7 +70,8 @@ class Runner:
         """
         todo = [b for b in self.bench.plan.boots if b.index not in self._finished_boots]
         total = sum(self._estimate(boot) for boot in todo)
-        title = f"measuring {len(todo)} boots of {', '.join(self.bench.plan.variants)}"
+        variants = ", ".join(self.bench.plan.variants)
+        title = f"measuring {plural(len(todo), 'boot')} of {variants}"
         with self.bench.progress.task(title, total) as task:
             for boot in todo:
                 self._boot(boot, task)
