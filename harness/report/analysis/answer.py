@@ -89,6 +89,14 @@ def _pair(found: Sequence[Claim], several_pairs: bool) -> str:
     head = f"{findings.pair(first)}: " if several_pairs else ""
     if len(found) == 1:
         return (head + _alone(found[0]) if head else words.capital(_alone(found[0]))) + "."
+    differ, others = findings.apart(found)
+    if differ:
+        named = "; ".join(f"{row.cell} {_change((row, one))}" for row, one in differ)
+        return (
+            f"{head}{len(differ)} of {plural(len(found), 'cell')} "
+            f"{'differs' if len(differ) == 1 else 'differ'}: {named}. "
+            f"Of the others {findings.tally(others)}."
+        )
     ends = findings.ends(found)
     text = f"{head}{plural(len(found), 'cell')}: {findings.tally(found)}"
     if ends is not None:

@@ -15,6 +15,7 @@ from harness.report.data.identity import plural
 Claim = tuple[Row, Comparison]
 Tone = Literal["good", "bad", "even", "open"]
 """What a reader should think of it: ``even`` is no difference, ``open`` that nothing is known."""
+MOST_APART = 3  # cells of many that differ and are named each
 MOST_LINES = 7  # before the first scroll
 MOST_CELLS = 3  # of one workload and metric that get a line each; more share one
 
@@ -113,11 +114,22 @@ def _lines(found: Sequence[Claim], most: int, by: str, kind: str = "") -> list[L
     lines: list[Line] = []
     for group in groups.values():
         what = kind or group[0][0].metric.kind
-        if len(group) > most:
-            lines.append(_together(what, group))
-        else:
+        if len(group) <= most:
             lines += [_alone(what, one) for one in group]
+            continue
+        found, others = apart(group)
+        lines += [_alone(what, one) for one in found]
+        lines.append(_together(what, others))
     return lines
+
+
+def apart(found: Sequence[Claim]) -> tuple[list[Claim], list[Claim]]:
+    """The few that differ, the greatest first, and the others; none where most of them do."""
+    differ = [one for one in found if one[1].word in ("lower", "higher")]
+    if not differ or len(differ) > MOST_APART or 2 * len(differ) > len(found):
+        return [], list(found)
+    differ.sort(key=lambda one: -abs(one[1].delta_pct or 0.0))
+    return differ, [one for one in found if one not in differ]
 
 
 def pair(comparison: Comparison) -> str:

@@ -64,7 +64,10 @@ def _heights(held: Sequence[Row], costs: Sequence[Claim]) -> list[float]:
 
 
 def _some(claims: Sequence[Claim], most: int) -> list[Claim]:
-    """As many as fit, in their order: of each pair and workload one before any has a second."""
+    """As many as fit, in their order: of each pair and workload one before any has a second.
+
+    What differs comes before what does not: a figure of equal cells would hide it.
+    """
     groups: dict[tuple[str, str], list[Claim]] = {}
     for row, comparison in claims:
         if comparison.delta_pct is not None:
@@ -72,10 +75,14 @@ def _some(claims: Sequence[Claim], most: int) -> list[Claim]:
             groups.setdefault(key, []).append((row, comparison))
     ranked = sorted(
         ((place, number, claim) for number, group in enumerate(groups.values())
-         for place, claim in enumerate(group)), key=lambda one: one[:2],
+         for place, claim in enumerate(sorted(group, key=_is_same))), key=lambda one: one[:2],
     )
     chosen = {id(claim[1]) for _, _, claim in ranked[:most]}
     return [claim for claim in claims if id(claim[1]) in chosen]
+
+
+def _is_same(claim: Claim) -> bool:
+    return claim[1].word not in ("lower", "higher")
 
 
 def _sides(row: Row) -> list[Column]:
