@@ -209,3 +209,19 @@ def test_the_terminal_is_short(tmp_path: Path) -> None:
     lines = terminal_text(analyse([MakeRun(tmp_path / "r").write()]), 100).splitlines()
     assert len(lines) < 16
     assert lines[0].startswith("Memory: lower.")
+
+
+def cell_with(word: str, delta: float) -> findings.Claim:
+    """A cell with this verdict and this change in percent."""
+    one = row("w", Metric(name="cost", unit="ns", kind="cost", better="less"))
+    return one, Comparison("paired", 1 + delta / 100, verdict=word)
+
+
+def test_the_few_that_differ_are_named_apart() -> None:
+    many = [cell_with("same within 0 %", 0.0) for _ in range(6)]
+    differ = [cell_with("higher", 1.0), cell_with("lower", -2.0)]
+    assert findings.apart([*many, *differ]) == ([differ[1], differ[0]], many)
+    # Where most differ, or none, there is nothing to be set apart.
+    assert findings.apart(many) == ([], many)
+    few = [*differ, many[0]]
+    assert findings.apart(few) == ([], few)
