@@ -31,6 +31,25 @@
 
 #define READY "pte-harness: ready"
 
+/*
+ * To the console by way of the kernel's log: a line that is written to the
+ * terminal itself is cut in two by a message of the kernel that comes meanwhile,
+ * and whoever waits for it on the other side waits in vain. Level 1 is shown
+ * whatever the console's level is.
+ */
+static void announce(const char *text)
+{
+	char line[120];
+	int log = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	/* In one write: each is a record. Not dprintf(), which wants to seek. */
+	snprintf(line, sizeof(line), "<1>%s\n", text);
+	if (log < 0 || write(log, line, strlen(line)) < 0)
+		dprintf(1, "%s\n", text);
+	if (log >= 0)
+		close(log);
+}
+
 static void complain(const char *what)
 {
 	dprintf(2, "pte-harness: init: %s: %s\n", what, strerror(errno));
@@ -174,9 +193,9 @@ int main(void)
 	mount_all();
 	network_up();
 	if (start_sshd())
-		dprintf(1, "%s\n", READY);
+		announce(READY);
 	else
-		dprintf(1, "pte-harness: failed: sshd does not start\n");
+		announce("pte-harness: failed: sshd does not start");
 
 	for (;;) {
 		siginfo_t info;
