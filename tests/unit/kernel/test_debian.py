@@ -138,9 +138,12 @@ def repository(made: Repository, tmp_path: Path) -> Iterator[Repository]:
 
 
 def fetch(repository: Repository, into: Path, **changes: str) -> debian.Package:
-    arguments = {"suite": "bookworm", "mirror": repository.url, "version": "", **changes}
+    wanted = {
+        "name": PACKAGE, "suite": "bookworm", "mirror": repository.url, "version": "", **changes,
+    }
     package = debian.fetch_package(
-        arguments.pop("name", PACKAGE), into=into, keyring=repository.keyring, **arguments
+        wanted["name"], suite=wanted["suite"], mirror=wanted["mirror"], version=wanted["version"],
+        into=into, keyring=repository.keyring,
     )
     assert package is not None
     return package

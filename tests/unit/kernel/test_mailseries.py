@@ -199,10 +199,11 @@ def test_saved_thread_stands_in_for_the_archive(
     assert found and [p.subject for p in found.patches] == [
         "mm: part 1", "mm: part 2", "mm: part 3",
     ]
-    assert found.record.details["attestation"] == "none"
+    assert found.record and found.record.details["attestation"] == "none"
     build = build_variant(workspace, project, "mailed")
-    assert build.kernel.series.details["message_id"] == "0.v2@b.test"
-    assert build.kernel.series.details["version"] == "2"
+    series = build.kernel.series
+    assert series and series.details["message_id"] == "0.v2@b.test"
+    assert series.details["version"] == "2"
 
 
 def test_thread_with_a_patch_missing(

@@ -137,9 +137,12 @@ def test_listing_reads_changed_files_only(
     treedigest.listing(workspace, linux)
     read: list[str] = []
     real = treedigest._content
-    monkeypatch.setattr(
-        treedigest, "_content", lambda path, info: read.append(path) or real(path, info)
-    )
+
+    def content(path: str, info: os.stat_result) -> str:
+        read.append(path)
+        return real(path, info)
+
+    monkeypatch.setattr(treedigest, "_content", content)
     (linux / "Kbuild").write_text("obj-y :=\n")
     treedigest.listing(workspace, linux)
     assert [Path(path).name for path in read] == ["Kbuild"]

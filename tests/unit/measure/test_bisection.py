@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ def run(count: int, culprit: int, broken: frozenset[int] = frozenset()) -> Bisec
     """Search to the end; commits from ``culprit`` on are bad, ``broken`` ones do not build."""
     search = search_among(count)
     while (at := bisection.next_commit(search)) is not None:
+        state: Literal["skipped", "bad", "good"]
         state = "skipped" if at in broken else "bad" if at >= culprit else "good"
         search.tried.append(Tried(index=at, commit=search.commits[at], state=state))
         assert len(search.tried) <= count + 2
