@@ -151,10 +151,7 @@ int main(int argc, char **argv)
 
 	parse_only_options(&command, argc, argv);
 	pin_to_cpu(0);
-	/* A page below keeps the upper levels, so that VmPTE can come back. */
-	base = map_aligned(size + PMD_SIZE, PMD_SIZE, 0);
-	*base = 1;
-	base += PMD_SIZE;
+	base = map_beside_anchor(size);
 	before = tables_settled();
 	run(&touched);
 	dropped = tables_settled();

@@ -203,6 +203,18 @@ void *map_aligned(size_t size, size_t align, size_t offset)
 	return map;
 }
 
+char *map_beside_anchor(size_t size)
+{
+	size_t align = 2 * PMD_SIZE;
+	char *anchor;
+
+	while (align < size + 2 * PMD_SIZE)
+		align *= 2;
+	anchor = map_aligned(size + 2 * PMD_SIZE, align, 0);
+	*anchor = 1;
+	return anchor + PMD_SIZE;
+}
+
 void pin_to_cpu(unsigned int nth)
 {
 	cpu_set_t allowed, one;

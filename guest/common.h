@@ -61,6 +61,13 @@ bool write_text(const char *path, const char *text);
  * last 2 MiB it touches. Dies when there is no room.
  */
 void *map_aligned(size_t size, size_t align, size_t offset);
+/*
+ * The same for memory whose page tables are counted: it shares its PMD page
+ * with a page below that is in use, so that the upper levels are there before
+ * the first touch and stay. Up to 1 GiB lies in one PMD page; each further one
+ * needs one more, which VmPTE counts with the tables.
+ */
+char *map_beside_anchor(size_t size);
 
 /* Pin the calling thread to one of the CPUs it may run on: the nth, wrapping. */
 void pin_to_cpu(unsigned int nth);

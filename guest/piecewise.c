@@ -51,20 +51,9 @@ static const char *skip(const char *what)
 	return reason;
 }
 
-/*
- * A range whose tables hold nothing else, in a PMD page that exists and stays
- * because the page below the range is in use.
- */
 static char *make_range(const struct run *r)
 {
-	size_t align = 2 * PMD_SIZE;
-	char *anchor;
-
-	while (align < r->size + 2 * PMD_SIZE)
-		align *= 2;
-	anchor = map_aligned(r->size + 2 * PMD_SIZE, align, 0);
-	*anchor = 1;
-	return anchor + PMD_SIZE;
+	return map_beside_anchor(r->size);
 }
 
 /* The same, filled with a shared mapping of a file. */

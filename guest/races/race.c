@@ -56,7 +56,6 @@ static unsigned int nr_workers;
 static unsigned int seconds = 10;
 static const char *fake = "";
 static __thread struct worker *self;
-static char *anchor;
 static long start_kb;
 static long long start_tables, start_freed;
 
@@ -713,15 +712,10 @@ static void *run_worker(void *arg)
 static void make_arena(void)
 {
 	unsigned int ranges = race.ranges ? race.ranges : 4;
-	size_t align = 2 * PMD_SIZE;
 
 	arena.size = ranges * PMD_SIZE;
 	arena.pages = arena.size / PAGE_SIZE;
-	while (align < arena.size + 2 * PMD_SIZE)
-		align *= 2;
-	anchor = map_aligned(arena.size + 2 * PMD_SIZE, align, 0);
-	*anchor = 1;
-	arena.base = anchor + PMD_SIZE;
+	arena.base = map_beside_anchor(arena.size);
 
 	shared = mmap(NULL, sizeof(*shared) + arena.pages * sizeof(shared->state[0]),
 		      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE,
