@@ -24,7 +24,7 @@ from harness.core import moments
 from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.project import config
+from harness.project import config, reading
 from harness.project.config import Project
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Lab:
         self, project: Project | Path | None = None, *, workspace: Workspace | Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.project = project if isinstance(project, Project) else config.load(project)
+        self.project = project if isinstance(project, Project) else reading.load(project)
         self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
         self.progress = progress or Progress(-1)
 

@@ -13,7 +13,7 @@ import typer
 from harness.cli import common
 from harness.core.errors import EXIT_USER, UserError
 from harness.core.workspace import Workspace
-from harness.project import config
+from harness.project import reading
 from harness.project.config import Project
 
 PARTS = ("builds", "work", "sources", "series", "images", "programs", "disks", "downloads",
@@ -53,10 +53,10 @@ def doctor(
 def _project_here() -> Project | None:
     """The project that we are in; None where there is none, as on a computer just set up."""
     try:
-        root = config.find_root()
+        root = reading.find_root()
     except UserError:
         return None
-    return config.load(root)
+    return reading.load(root)
 
 
 def cache(

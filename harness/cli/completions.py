@@ -88,27 +88,27 @@ def verdict(incomplete: str) -> list[Offer]:
 
 
 def _variants() -> Iterable[Offer]:
-    from harness.project import config  # noqa: PLC0415
+    from harness.project import reading  # noqa: PLC0415
 
-    return config.load().config.variants
+    return reading.load().config.variants
 
 
 def _bases() -> Iterable[Offer]:
-    from harness.project import config  # noqa: PLC0415
+    from harness.project import reading  # noqa: PLC0415
 
-    return [(name, one.place) for name, one in config.load().config.bases.items()]
+    return [(name, one.place) for name, one in reading.load().config.bases.items()]
 
 
 def _profiles() -> Iterable[Offer]:
-    from harness.project import config  # noqa: PLC0415
+    from harness.project import reading  # noqa: PLC0415
 
-    return [(name, one.description) for name, one in config.load().config.profiles.items()]
+    return [(name, one.description) for name, one in reading.load().config.profiles.items()]
 
 
 def _series() -> Iterable[Offer]:
-    from harness.project import config  # noqa: PLC0415
+    from harness.project import reading  # noqa: PLC0415
 
-    return config.load().config.series
+    return reading.load().config.series
 
 
 def _workloads() -> Iterable[Offer]:
@@ -132,11 +132,11 @@ def _runs() -> Iterable[Offer]:
 
 
 def _verdicts() -> Iterable[Offer]:
-    from harness.project import config  # noqa: PLC0415
+    from harness.project import reading  # noqa: PLC0415
     from harness.records.store import VERDICTS_FILE, load_verdicts  # noqa: PLC0415
 
     found: dict[str, str] = {}
-    for path in _newest(config.load().results, VERDICTS_FILE)[:NEWEST]:
+    for path in _newest(reading.load().results, VERDICTS_FILE)[:NEWEST]:
         for one in load_verdicts(path.parent)[0]:
             found.setdefault(one.ident, f"{one.verdict}: {one.test} on {one.variant}")
     return list(found.items())

@@ -77,8 +77,9 @@ class Guest:
     def __enter__(self) -> Guest:
         try:
             self.boot()
-        except BaseException:
+        except BaseException as error:
             self.kill()
+            self._forget(type(error))
             raise
         return self
 
@@ -90,7 +91,10 @@ class Guest:
             self.power_off()
         else:
             self.kill()
-        # What went wrong is in the logs, and a line that the user sees names them.
+        self._forget(kind)
+
+    def _forget(self, kind: type[BaseException] | None) -> None:
+        """Remove logs that nobody asked for, unless they tell what went wrong."""
         well = kind is None or issubclass(kind, (KeyboardInterrupt, SystemExit))
         if well and not self._keep_logs and not self.false_starts:
             shutil.rmtree(self.directory, ignore_errors=True)

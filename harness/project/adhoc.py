@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.core.errors import UserError
-from harness.project import config as configs
+from harness.project import reading
 from harness.project.bases import CommitBase
-from harness.project.config import Config, Project
+from harness.project.config import FILE_NAME, Config, Project
 from harness.project.tables import (
     ComparisonTable,
     Defaults,
@@ -103,9 +103,9 @@ def _project(surroundings: Project, config: Config) -> Project:
 def around() -> Project:
     """The project of the working directory, or one that takes everything for granted."""
     nothing = {"bases": {BASE: {"kind": "commit", "path": "."}}}
-    if any((folder / configs.FILE_NAME).is_file() for folder in _upwards()):
-        return configs.load(usual=nothing)
-    return Project(Path.cwd(), configs.parse(nothing, "built-in", Path.cwd()))
+    if any((folder / FILE_NAME).is_file() for folder in _upwards()):
+        return reading.load(usual=nothing)
+    return Project(Path.cwd(), reading.parse(nothing, "built-in", Path.cwd()))
 
 
 def _upwards() -> list[Path]:

@@ -19,7 +19,7 @@ from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.kernel.build.builds import plan_build
 from harness.kernel.series import patches as series
-from harness.project import config
+from harness.project import reading
 from tests.guests import Harness
 from tests.places import ROOT
 
@@ -98,13 +98,13 @@ each_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: muta
 def test_every_patch_is_a_variant_and_a_case() -> None:
     patches = {str(path.relative_to(ROOT)) for path in (ROOT / FOLDER).rglob("*.patch")}
     assert patches == {mutant.patch for mutant in MUTANTS}
-    variants = config.load(ROOT).config.variants
+    variants = reading.load(ROOT).config.variants
     assert {m.variant for m in MUTANTS} == {n for n in variants if n.startswith("mutant-")}
 
 
 @each_mutant
 def test_it_applies_to_the_series_without_fuzz(mutant: Mutant, tmp_path: Path) -> None:
-    plan = plan_build(Workspace(), config.load(ROOT), mutant.variant, fetch=True)
+    plan = plan_build(Workspace(), reading.load(ROOT), mutant.variant, fetch=True)
     assert plan.source and plan.series
     assert plan.series.patches[-1].name == mutant.patch
     changed = plan.series.patches[-1].files

@@ -15,7 +15,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from harness.cli.app import app
-from harness.project import config as configs
+from harness.project import reading
 from tests.places import ROOT
 
 WIDTH = 100
@@ -155,5 +155,5 @@ def test_tables_of_harness_toml_are_read(page: str) -> None:
     text = textwrap.dedent(next(block for block in blocks if block.lstrip().startswith("[")))
     if "[bases." not in text:
         text += '\n[bases.mine]\nkind = "dir"\npath = "linux"\n'
-    config = configs.parse(tomllib.loads(text), page, ROOT)
+    config = reading.parse(tomllib.loads(text), page, ROOT)
     assert config.workloads or config.variants

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.workspace import Workspace
-from harness.project import config
+from harness.project import reading
 from harness.project.config import Project
 from tests.places import FAKE_LINUX
 
@@ -50,7 +50,7 @@ def project(tmp_path: Path) -> Project:
         "CONFIG_DEBUG_KERNEL=y\nCONFIG_DEBUG_VM=y # checks\n"
     )
     (root / "kernel/patches/fake/series").write_text("# none yet\n")
-    return config.load(root)
+    return reading.load(root)
 
 
 def diff(name: str, old: str, new: str, subject: str = "mm: change") -> str:

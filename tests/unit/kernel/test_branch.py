@@ -15,7 +15,8 @@ from harness.core.workspace import Workspace
 from harness.kernel.build.builds import plan_build
 from harness.kernel.series.patchlist import get_series
 from harness.kernel.source import reach
-from harness.project.config import Project, load
+from harness.project.config import Project
+from harness.project.reading import load
 from tests.unit.kernel.test_commits import git
 
 QUIET = Progress(-1)

@@ -18,7 +18,8 @@ from harness.core.errors import InfrastructureError, UserError
 from harness.core.workspace import Workspace
 from harness.kernel.build import kbuild
 from harness.kernel.build.builds import Build, build_variant, plan_build
-from harness.project.config import Project, load
+from harness.project.config import Project
+from harness.project.reading import load
 from tests.places import ROOT
 
 Series = Callable[..., Path]
@@ -35,7 +36,7 @@ def spawn_build(project: Project, workspace: Workspace, variant: str) -> subproc
     """The same build in another process."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from harness.project.config import load\n"
+        "from harness.project.reading import load\n"
         "from harness.core.workspace import Workspace\n"
         "from harness.kernel.build.builds import build_variant\n"
         "b = build_variant(Workspace(Path(sys.argv[2])), load(Path(sys.argv[1])), sys.argv[3])\n"

@@ -14,7 +14,7 @@ from harness.core.workspace import Workspace
 from harness.kernel.build import compat
 from harness.kernel.build.builds import build_variant, plan_build
 from harness.kernel.build.kconfig import load_fragments, merge, parse_config, parse_fragment, unmet
-from harness.project import config
+from harness.project import reading
 from harness.project.config import Project
 from tests.places import ROOT
 
@@ -153,7 +153,7 @@ def test_unknown_key_of_a_rule(ruled: Project) -> None:
 
 
 def test_real_fragments_hold_for_each_base() -> None:
-    project = config.load(ROOT)
+    project = reading.load(ROOT)
     for base in project.config.bases.values():
         for name in base.config:
             text = (ROOT / f"kernel/config/{name}.config").read_text()
@@ -165,7 +165,7 @@ def test_what_a_real_5_15_was_built_with(tmp_path: Path) -> None:
     applied = compat.choose(ROOT, reader(tmp_path), "5.15.0", GCC).applied
     assert [rule.name for rule in applied] == ["tools-without-werror", "no-btf"]
     fragments = load_fragments(
-        config.load(ROOT), ["guest", "mm", "lean"], versions.parse("5.15.0")
+        reading.load(ROOT), ["guest", "mm", "lean"], versions.parse("5.15.0")
     )
     assert {name for fragment in fragments for name in fragment.skipped} == {
         "BASE_SMALL", "DAMON_SYSFS", "MITIGATION_PAGE_TABLE_ISOLATION", "MITIGATION_RETPOLINE",

@@ -24,7 +24,8 @@ from harness.kernel.source import debian
 from harness.kernel.source.fetching import Wanted
 from harness.kernel.source.mirror import choose_site, resolve_mirror
 from harness.kernel.source.sources import find_source, get_source
-from harness.project.config import Project, parse
+from harness.project.config import Project
+from harness.project.reading import parse
 from tests.places import FAKE_LINUX
 
 PACKAGE = "linux-source-6.1"

@@ -20,7 +20,8 @@ from harness.core.workspace import Workspace
 from harness.kernel.source.fetching import Wanted
 from harness.kernel.source.reach import survey
 from harness.kernel.source.sources import Source, find_source, get_source
-from harness.project.config import Project, parse
+from harness.project.config import Project
+from harness.project.reading import parse
 from tests.places import FAKE_LINUX
 
 TAG = "next-20210812"

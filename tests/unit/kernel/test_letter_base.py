@@ -23,7 +23,7 @@ from harness.kernel.source.fetching import Wanted
 from harness.kernel.source.gitfetch import Download
 from harness.kernel.source.sources import Source, get_source
 from harness.project.bases import GitBase
-from harness.project.config import load
+from harness.project.reading import load
 from tests.rehearsal import HOSTS, ROOT, TAG, THREAD, Rehearsal, defect, git, rehearse
 from tests.standins import git_daemon
 from tests.unit.kernel.test_compat import reader

@@ -17,7 +17,8 @@ from harness.core.workspace import Workspace
 from harness.kernel.build.builds import build_variant, plan_build
 from harness.kernel.series import lore
 from harness.kernel.series.patchlist import get_series
-from harness.project.config import Project, load
+from harness.project.config import Project
+from harness.project.reading import load
 from tests.unit.kernel.conftest import diff
 
 QUIET = Progress(-1)

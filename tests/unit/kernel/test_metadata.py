@@ -12,7 +12,8 @@ from harness.core.workspace import Workspace
 from harness.kernel.build import metadata
 from harness.kernel.build.builds import Build, build_variant
 from harness.kernel.source.sources import find_source
-from harness.project.config import Project, parse
+from harness.project.config import Project
+from harness.project.reading import parse
 
 OLD = {
     "variant": "after", "key": "49d963d5f1adbb13", "base": "debian-6.1", "release": "6.1.192",

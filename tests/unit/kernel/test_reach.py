@@ -14,7 +14,8 @@ import pytest
 from harness.core.workspace import Workspace
 from harness.kernel.series import lore
 from harness.kernel.source.reach import Status, survey
-from harness.project.config import Project, load
+from harness.project.config import Project
+from harness.project.reading import load
 from tests.places import FAKE_LINUX
 
 MORE = """

@@ -19,7 +19,8 @@ from harness.core.errors import InfrastructureError, UserError
 from harness.core.workspace import Workspace
 from harness.kernel.source.fetching import Wanted
 from harness.kernel.source.sources import get_source
-from harness.project.config import Project, parse
+from harness.project.config import Project
+from harness.project.reading import parse
 from tests.places import FAKE_LINUX
 
 needs_gpg = pytest.mark.skipif(

@@ -75,7 +75,7 @@ class Boots:
 
     def guest(
         self, plan: str, accel: AccelName = "tcg", host_key: Path | None = None, *,
-        gdb: bool = False,
+        gdb: bool = False, keep_logs: bool = True,
     ) -> Guest:
         (self.folder / "plan").write_text(plan)
         public = paramiko.Ed25519Key.from_private_key_file(str(host_key or self.host_key))
@@ -83,6 +83,7 @@ class Boots:
         return Guest(
             spec, self.folder / "boot", key=self.key, warn=self.warned.append, boot_seconds=6.0,
             host_key=f"ssh-ed25519 {public.get_base64()}", slowness=10.0 / 240,
+            keep_logs=keep_logs,
         )
 
     @property
@@ -107,6 +108,22 @@ def test_a_good_boot_is_the_only_one(boots: Boots) -> None:
     with boots("ready hangs") as guest:
         assert guest.seconds_to_ready is not None and not guest.false_starts
     assert boots.not_begun == "hangs" and not boots.warned
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_interrupted_boot_leaves_no_logs_that_nobody_asked_for(
+    boots: Boots, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    guest = boots.guest("ready", keep_logs=kept)
+
+    def interrupted() -> None:
+        assert guest.log.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(guest, "_connect", interrupted)
+    with pytest.raises(KeyboardInterrupt), guest:
+        pass
+    assert guest.directory.exists() == kept
 
 
 def test_a_boot_that_stands_still_is_begun_again(boots: Boots) -> None:

@@ -13,12 +13,12 @@ from harness.measure import preamble, workloads
 from harness.measure.planning import Overrides, Where, make_plan
 from harness.measure.runner import estimate
 from harness.measure.workloads.multi_fault import MultiFault
-from harness.project import config
+from harness.project import config, reading
 from harness.records.plans import Cell, Plan, PlannedBoot
 from harness.records.record import Scalar
 from tests.places import ROOT
 
-PROJECT = config.load(ROOT)
+PROJECT = reading.load(ROOT)
 WHERE = Where(smp=4, memory="4G")
 
 
@@ -99,7 +99,7 @@ def test_a_cell_has_seconds_or_rounds_never_both() -> None:
 def test_a_profile_may_choose_the_clock_of_a_workload() -> None:
     raw = tomllib.loads((ROOT / "harness.toml").read_text())
     raw["profiles"]["quick"]["workloads"][0]["accel"] = "auto,icount"
-    project = config.Project(PROJECT.root, config.parse(raw, "harness.toml"))
+    project = config.Project(PROJECT.root, reading.parse(raw, "harness.toml"))
     plan = make_plan(project, profile="quick", variants=["before"], where=WHERE)
     assert plan.accels == ["auto", "icount"]
     assert {c.accel for c in plan.cells if c.workload == "vmpte"} == {"auto", "icount"}
@@ -189,7 +189,7 @@ def test_memory_that_no_guest_can_have_is_refused(memory: str) -> None:
 def test_huge_pages_are_a_setting_of_the_workload_and_of_the_profile() -> None:
     raw = tomllib.loads((ROOT / "harness.toml").read_text())
     raw["profiles"]["quick"]["workloads"][0]["thp"] = "madvise"
-    project = config.Project(PROJECT.root, config.parse(raw, "harness.toml"))
+    project = config.Project(PROJECT.root, reading.parse(raw, "harness.toml"))
     plan = make_plan(project, profile="quick", variants=["before"], where=WHERE)
     assert {(c.workload, c.thp) for c in plan.cells} == {
         ("vmpte", "madvise"), ("multi-fault", "never"),
@@ -204,7 +204,7 @@ def test_raw_output_of_two_cells_never_shares_a_directory() -> None:
         {"name": "churn", "params": {"pattern": "sparse", "pages": [1, 8]}},
         {"name": "micro", "params": {"op": "munmap", "rounds": [3, 4]}},
     ]
-    project = config.Project(PROJECT.root, config.parse(raw, "harness.toml"))
+    project = config.Project(PROJECT.root, reading.parse(raw, "harness.toml"))
     plan = make_plan(project, profile="quick", variants=["before"], where=WHERE)
     assert len({cell.ident for cell in plan.cells}) == len(plan.cells) == 6
     labels = [cell.label for cell in plan.cells]

@@ -8,12 +8,12 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.measure.planning import declared
-from harness.project import config
+from harness.project import reading
 from harness.project.config import Project
 from harness.records.plans import Pair
 from tests.places import ROOT
 
-PROJECT = config.load(ROOT)
+PROJECT = reading.load(ROOT)
 
 
 def test_two_designs_in_one_run() -> None:
@@ -35,5 +35,5 @@ def test_a_comparison_across_bases_is_refused_before_anything_is_measured() -> N
     raw["comparisons"].append({"baseline": "before", "variants": ["reclaim-on"]})
     with pytest.raises(UserError, match="reclaim-on is compared with before, but one is built on"):
         declared(
-            Project(PROJECT.root, config.parse(raw, "harness.toml")), ["before", "reclaim-on"]
+            Project(PROJECT.root, reading.parse(raw, "harness.toml")), ["before", "reclaim-on"]
         )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.core.errors import UserError
-from harness.project import config
+from harness.project import config, reading
 from tests.places import ROOT
 
 
@@ -20,7 +20,7 @@ def data() -> dict[str, Any]:
 
 
 def test_ours_is_valid_and_its_names_exist() -> None:
-    project = config.load(ROOT)
+    project = reading.load(ROOT)
     for name in project.config.defaults.variants:
         project.variant(name)
     project.profile(project.config.defaults.profile)
@@ -32,35 +32,35 @@ def test_ours_is_valid_and_its_names_exist() -> None:
 def test_unknown_key_names_the_nearest(data: dict[str, Any]) -> None:
     data["bases"]["debian-6.1"]["sute"] = "bookworm"
     with pytest.raises(UserError, match=r"bases\.debian-6\.1\.sute.*did you mean 'suite'"):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
 
 
 def test_unknown_key_at_the_top(data: dict[str, Any]) -> None:
     data["varients"] = {}
     with pytest.raises(UserError, match="did you mean 'variants'"):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
 
 
 def test_unknown_key_inside_a_list(data: dict[str, Any]) -> None:
     data["profiles"]["quick"]["workloads"][0]["parms"] = {}
     with pytest.raises(UserError, match="did you mean 'params'"):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
 
 
 def test_variant_of_an_unknown_base(data: dict[str, Any]) -> None:
     data["variants"]["after"]["base"] = "debian-6.2"
     with pytest.raises(UserError, match=r"did you mean 'debian-6\.1'"):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
 
 
 def test_wrong_type_names_the_key(data: dict[str, Any]) -> None:
     data["settings"]["guest"]["smp"] = "many"
     with pytest.raises(UserError, match=r"settings\.guest\.smp"):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
 
 
 def test_unknown_names_are_user_errors() -> None:
-    project = config.load(ROOT)
+    project = reading.load(ROOT)
     with pytest.raises(UserError, match="did you mean 'before'"):
         project.variant("befor")
     with pytest.raises(UserError, match=r"did you mean 'debian-6\.1'"):
@@ -72,7 +72,7 @@ def test_unknown_names_are_user_errors() -> None:
 def test_broken_toml_says_where(tmp_path: Path) -> None:
     (tmp_path / "harness.toml").write_text("[defaults\n")
     with pytest.raises(UserError, match=r"harness\.toml.*line 1"):
-        config.load(tmp_path)
+        reading.load(tmp_path)
 
 
 def test_extended_variant_appends_lists_and_replaces_the_rest(data: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ def test_extended_variant_appends_lists_and_replaces_the_rest(data: dict[str, An
         "canary-debug": {"extends": "canary", "config": ["debug"], "patches": ["b.patch"]},
         "other": {"extends": "canary-debug", "series": "elsewhere"},
     }
-    variants = config.parse(data, "harness.toml", ROOT).variants
+    variants = reading.parse(data, "harness.toml", ROOT).variants
     assert variants["canary"].series == data["variants"]["after"]["series"]
     assert variants["canary"].tree == "after"
     assert variants["canary-debug"].patches == ["a.patch", "b.patch"]
@@ -108,24 +108,24 @@ def test_bad_extensions_are_named(
 ) -> None:
     data["variants"] |= tables
     with pytest.raises(UserError, match=message):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
 
 
 def test_comparisons_are_those_declared(data: dict[str, Any]) -> None:
-    project = config.Project(ROOT, config.parse(data, "harness.toml", ROOT))
+    project = config.Project(ROOT, reading.parse(data, "harness.toml", ROOT))
     four = ["before", "after", "reclaim-on", "reclaim-off"]
     assert project.comparisons(four) == [("before", "after"), ("reclaim-off", "reclaim-on")]
     assert project.comparisons(["after", "reclaim-on"]) == []
     data["comparisons"] = [{"baseline": "before", "variants": ["after", "after-debug"]}]
-    project = config.Project(ROOT, config.parse(data, "harness.toml", ROOT))
+    project = config.Project(ROOT, reading.parse(data, "harness.toml", ROOT))
     assert project.comparisons(["after-debug", "before"]) == [("before", "after-debug")]
     data["comparisons"][0]["variants"].append("aftr")
     with pytest.raises(UserError, match="comparisons: unknown variant 'aftr'; did you mean"):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
 
 
 def test_another_base_brings_its_series_and_variants(data: dict[str, Any]) -> None:
-    project = config.Project(ROOT, config.parse(data, "harness.toml", ROOT))
+    project = config.Project(ROOT, reading.parse(data, "harness.toml", ROOT))
     assert project.series_name("after") == "kernel/patches/debian-6.1"
     letter = project.on_base("next-20210812")
     assert letter.series_name("after") == "letter"
@@ -152,16 +152,16 @@ def test_keys_of_a_base_follow_its_kind(
 ) -> None:
     data["bases"]["x"] = table
     with pytest.raises(UserError, match=message):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
 
 
 def test_two_bases_are_compared_only_if_that_is_meant(data: dict[str, Any]) -> None:
     """It would be measured for minutes and then not be compared: refused when the file is read."""
     data["comparisons"].append({"baseline": "before", "variant": "reclaim-on"})
     with pytest.raises(UserError, match=r"comparisons: reclaim-on .* before, .*across = true"):
-        config.parse(data, "harness.toml", ROOT)
+        reading.parse(data, "harness.toml", ROOT)
     data["comparisons"][-1]["across"] = True
-    project = config.Project(ROOT, config.parse(data, "harness.toml", ROOT))
+    project = config.Project(ROOT, reading.parse(data, "harness.toml", ROOT))
     (pair,) = project.pairs(["before", "reclaim-on"])
     assert pair.across
     assert not any(pair.across for pair in project.pairs(["before", "after"]))
@@ -174,7 +174,7 @@ def test_a_family_is_a_variant_and_a_comparison_for_each_patch(
         (tmp_path / f"broken/{name}.patch").parent.mkdir(exist_ok=True)
         (tmp_path / f"broken/{name}.patch").write_text("")
     data["families"] = {"bad": {"directory": "broken", "extends": "after-debug"}}
-    found = config.parse(data, "harness.toml", tmp_path)
+    found = reading.parse(data, "harness.toml", tmp_path)
     one = found.variants["bad-one"]
     assert one.patches == ["broken/one.patch"] and one.tree == "after-debug"
     assert (one.series, one.config) == ("{series}", ["debug"])
@@ -182,17 +182,17 @@ def test_a_family_is_a_variant_and_a_comparison_for_each_patch(
     assert pairs == [("after-debug", "bad-one"), ("after-debug", "bad-two")]
     data["variants"]["bad-two"] = {}
     with pytest.raises(UserError, match=r"families\.bad: variant 'bad-two' is there already"):
-        config.parse(data, "harness.toml", tmp_path)
+        reading.parse(data, "harness.toml", tmp_path)
     data["families"] = {"bad": {"directory": "nowhere", "extends": "after-debug"}}
     with pytest.raises(UserError, match=r"families\.bad: no \*\.patch in .*nowhere"):
-        config.parse(data, "harness.toml", tmp_path)
+        reading.parse(data, "harness.toml", tmp_path)
     data["families"] = {"bad": {"directory": "broken", "extends": "aftre"}}
     with pytest.raises(UserError, match=r"families\.bad: .*did you mean 'after'"):
-        config.parse(data, "harness.toml", tmp_path)
+        reading.parse(data, "harness.toml", tmp_path)
 
 
 def test_the_mutants_are_a_family() -> None:
-    project = config.load(ROOT)
+    project = reading.load(ROOT)
     patches = {path.stem for path in (ROOT / "tests/mutants").glob("*.patch")}
     assert len(patches) == 13
     assert {f"mutant-{name}" for name in patches} == {
@@ -204,7 +204,7 @@ def test_the_mutants_are_a_family() -> None:
 
 
 def test_what_a_small_project_takes_for_granted() -> None:
-    found = config.parse(
+    found = reading.parse(
         {"bases": {"mine": {"kind": "dir", "path": "x"}}, "variants": {"a": {}, "b": {}},
          "profiles": {"p": {"workloads": [{"name": "micro"}]}}}, "harness.toml",
     )
@@ -216,7 +216,7 @@ def test_what_a_small_project_takes_for_granted() -> None:
 
 
 def test_settings_are_laid_over_built_in_ones() -> None:
-    found = config.parse(
+    found = reading.parse(
         {"bases": {"mine": {"kind": "dir", "path": "x"}},
          "settings": {"image": {"packages": ["openssh-server"]}, "guest": {"smp": 2}}}, "toml",
     )
@@ -226,7 +226,7 @@ def test_settings_are_laid_over_built_in_ones() -> None:
 
 def test_no_project_is_guessed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no harness\.toml in .* or above; run harness inside"):
-        config.load(tmp_path)
+        reading.load(tmp_path)
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/harness.toml").write_text('[bases.m]\nkind = "dir"\npath = "x"\n')
-    assert config.load(tmp_path / "a/b").root == tmp_path / "a"
+    assert reading.load(tmp_path / "a/b").root == tmp_path / "a"

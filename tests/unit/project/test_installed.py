@@ -98,12 +98,12 @@ def test_its_own_files_come_before_built_in_ones(site: Path, elsewhere: Path) ->
 
 def test_its_guest_programs_are_laid_over_built_in_ones(elsewhere: Path) -> None:
     from harness.image import programs
-    from harness.project import config
+    from harness.project import reading
 
     (elsewhere / "guest/races").mkdir(parents=True)
     (elsewhere / "guest/races/race-mine.c").write_text("/* mine */\n")
     (elsewhere / "guest/micro.c").write_text("/* mine */\n")
-    project = config.load(elsewhere)
+    project = reading.load(elsewhere)
     found = programs.sources(project)
     assert found["micro.c"] == elsewhere / "guest/micro.c"
     assert found["races/race-mine.c"] == elsewhere / "guest/races/race-mine.c"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import UserError
-from harness.project import config
+from harness.project import config, reading
 from tests.places import FAKE_LINUX, ROOT
 
 TRACKED = """
@@ -39,11 +39,11 @@ def root(tmp_path: Path) -> Path:
 
 def overlay(root: Path, text: str) -> config.Project:
     (root / "harness.local.toml").write_text(text)
-    return config.load(root)
+    return reading.load(root)
 
 
 def test_tables_are_merged_and_comparisons_added(root: Path) -> None:
-    assert config.load(root).overlay is None
+    assert reading.load(root).overlay is None
     project = overlay(root, """
 [settings.guest]
 memory = "8G"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.project import config
+from harness.project import reading
 from tests.places import ROOT
 
 
 def test_what_the_letter_prints_follows_from_its_figures() -> None:
-    (letter,) = config.load(ROOT).config.published
+    (letter,) = reading.load(ROOT).config.published
     by_name = {(f.metric, f.params.get("threads", 0)): f for f in letter.figures}
     assert len(letter.figures) == 8 and len(by_name) == 8
     for figure in letter.figures:

@@ -11,7 +11,7 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.lab import Lab
-from harness.project import config, starter
+from harness.project import reading, starter
 from harness.project.bases import CommitBase
 from tests.places import FAKE_LINUX
 from tests.unit.kernel.test_commits import git
@@ -49,7 +49,7 @@ def test_a_kernel_tree_compares_its_head_with_its_work_tree(tree: Path, tmp_path
     assert code == 0, said
     assert out.strip() == str(tree / "harness.toml")
     assert "info/exclude" in said and "harness bench --dry-run" in said
-    project = config.load(tree)
+    project = reading.load(tree)
     base, tip = project.base("base"), project.base("tip")
     assert isinstance(base, CommitBase) and isinstance(tip, CommitBase)
     head = subprocess.run(
@@ -69,9 +69,9 @@ def test_a_tree_elsewhere_is_named(tree: Path, tmp_path: Path) -> None:
     code, _, said = harness("init", "new/place", "--tree", "linux", cwd=tmp_path)
     assert code == 0, said
     place = tmp_path / "new/place"
-    base = config.load(place).base("base")
+    base = reading.load(place).base("base")
     assert isinstance(base, CommitBase) and base.path == str(tree)
-    assert config.load(place).results == place / "results"
+    assert reading.load(place).results == place / "results"
     assert planned(place, tmp_path / "ws") == ["base", "tip"]
 
 
@@ -80,7 +80,7 @@ def test_elsewhere_debians_kernel_is_an_example(tmp_path: Path) -> None:
     place.mkdir()
     code, _, said = harness("init", cwd=place)
     assert code == 0, said
-    assert config.load(place).base("debian-6.1").kind == "debian"
+    assert reading.load(place).base("debian-6.1").kind == "debian"
     assert planned(place, tmp_path / "ws") == ["plain", "changed"]
 
 

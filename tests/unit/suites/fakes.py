@@ -16,7 +16,7 @@ from harness.image.rootfs import Image
 from harness.kernel.build.builds import Build
 from harness.machine.accel import Accel
 from harness.machine.session import Result, Sink
-from harness.project import config
+from harness.project import reading
 from harness.project.config import Project
 from harness.records.events import Event, FalseStart
 from harness.records.hosts import ImageRecord
@@ -180,7 +180,7 @@ class FakeLab:
         self, root: Path, scripts: Mapping[str, Script] | None = None,
         project: Project | None = None,
     ) -> None:
-        self.project = project or config.load(ROOT)
+        self.project = project or reading.load(ROOT)
         self.workspace = Workspace(root / "workspace")
         self.progress = Progress(-1)
         self.scripts = scripts or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.project import config
+from harness.project import reading
 from harness.project.config import Project
 from tests.places import FAKE_LINUX
 
@@ -55,4 +55,4 @@ def small_project(root: Path) -> Project:
     place = root / "project"
     place.mkdir(exist_ok=True)
     (place / "harness.toml").write_text(TOML.replace("{tree}", str(FAKE_LINUX)))
-    return config.load(place)
+    return reading.load(place)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import UserError
-from harness.project import config
+from harness.project import reading
 from harness.suites.registry import SUITES, find_suite
 from harness.suites.suiteplan import SuiteOptions, alone, make_suite_plan
 from tests.places import ROOT
@@ -65,11 +65,11 @@ def test_a_suite_of_harness_toml_that_names_no_variant_there_is(tmp_path: Path) 
     path.write_text(path.read_text().replace('[suites.selftests]\nvariants = ["after"]',
                                              '[suites.selftests]\nvariants = ["aftr"]'))
     with pytest.raises(UserError, match=r"suites\.selftests: unknown variant 'aftr'"):
-        config.load(project.root)
+        reading.load(project.root)
 
 
 def test_every_suite_of_this_project_can_be_planned() -> None:
-    project = config.load(ROOT)
+    project = reading.load(ROOT)
     for name in SUITES:
         plan = make_suite_plan(project, name, SuiteOptions())
         assert plan.variants and plan.suite == name and find_suite(name).title
