@@ -190,6 +190,9 @@ def _check_config(plan: BuildPlan, final: Mapping[str, str], progress: Progress)
             f"{'are' if len(lacking) > 1 else 'is'} not built in",
             hint="put the built-in fragment on top of it: --config FILE,guest",
         )
+    if plan.requested.get("CC_IS_CLANG") == "y":
+        progress.once("the configuration is of a kernel that clang built; gcc builds it here, "
+                      "without what only clang can do")
     absent = sorted(kconfig.unmet(plan.requested, final, plan.optional))
     if absent:
         more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""

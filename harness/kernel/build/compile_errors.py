@@ -29,6 +29,12 @@ NO_TOOL = re.compile(
 MAKE = re.compile(r"^make(?:\[\d+\])?: \*\*\* (?!.*Waiting for unfinished)")
 SPECIFIC = (C_ERROR, ASSEMBLER, LINK, KCONFIG, NO_TOOL)
 
+# What scripts/cc-version.sh and ld-version.sh of a kernel print before they fail.
+TOO_OLD = re.compile(
+    r"is too old\.\n\*\*\*\s+Your (?P<tool>.+?) version:\s+(?P<have>\S+)\n"
+    r"\*\*\*\s+Minimum .+? version:\s+(?P<need>\S+)"
+)
+
 STEP = re.compile(r"^  [A-Z][A-Z_0-9]+ (?:\[M\])? *\S")
 LEADING = re.compile(
     r"^In file included from |^ +from |: In function |: At top level:|: in function "
@@ -63,6 +69,14 @@ def first_error(log: str) -> str:
     if verdict and verdict not in block:
         block.append(verdict)
     return "\n".join(block)
+
+
+def too_old(log: str) -> str:
+    """Which tool the kernel wants newer, and which one is here; empty when none is too old."""
+    found = TOO_OLD.search(log)
+    return "" if found is None else (
+        f"this kernel needs {found['tool']} {found['need']} or newer; here it is {found['have']}"
+    )
 
 
 def _find(lines: list[str]) -> int | None:

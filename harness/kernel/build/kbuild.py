@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.core import digest
 from harness.core.deadline import Deadline
-from harness.core.errors import InfrastructureError
+from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import need, run_logged, tail
 from harness.core.progress import Progress
 from harness.kernel.build import compile_errors, kconfig
@@ -140,8 +140,8 @@ class Kbuild:
         The tree need not have those of ``optional``, and if it is ``tolerant`` none at all.
         ``stamp`` names all inputs: nothing is done when they are those of last time.
         A .config that would not change is not touched, or make would look at
-        everything again. Raises :class:`UserError` when Kconfig drops a symbol and
-        :class:`InfrastructureError` when it fails.
+        everything again. Raises :class:`UserError` when Kconfig drops a symbol and when the
+        kernel wants newer tools, and :class:`InfrastructureError` when it fails.
         """
         config, stamp_file = self.obj / CONFIG_FILE, self.obj / CONFIG_STAMP
         if config.exists() and stamp_file.exists():
@@ -173,6 +173,8 @@ class Kbuild:
             deadline=Deadline(CONFIG_LIMIT),
         )
         if code:
+            if old := compile_errors.too_old(self.log.read_text(errors="replace")):
+                raise UserError(old, hint="install a newer one, first in PATH, and build again")
             raise self._failure(f"make {target} failed", code)
 
     def compile(self, steps: int | None, title: str, progress: Progress) -> int:

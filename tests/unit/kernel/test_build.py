@@ -272,6 +272,19 @@ def test_kconfig_syntax_error_is_shown(workspace: Workspace, project: Project) -
     assert 'unknown statement "blah"' in caught.value.excerpt
 
 
+def test_a_kernel_that_wants_a_newer_compiler(workspace: Workspace, project: Project) -> None:
+    makefile = project.root / "linux/Makefile"
+    check = (
+        "'***' '*** C compiler is too old.' '***   Your GCC version:    12.2.0' "
+        "'***   Minimum GCC version: 99.1.0' '***'"
+    )
+    makefile.write_text(makefile.read_text().replace(
+        "tinyconfig:\n", f"tinyconfig:\n\t@printf '%s\\n' {check} >&2; exit 1\n", 1
+    ))
+    with pytest.raises(UserError, match=r"needs GCC 99\.1\.0 or newer; here it is 12\.2\.0"):
+        build_variant(workspace, project, "before")
+
+
 def test_patch_that_does_not_apply_changes_nothing(
     workspace: Workspace, project: Project, write_series: Series, memory_patch: MakePatch
 ) -> None:
