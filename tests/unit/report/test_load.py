@@ -257,7 +257,10 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     assert "1 planned boot did not take place" in text
 
 
-@pytest.mark.parametrize("process, ended", [(os.getpid(), False), (0, True), (4_194_300, True)])
+@pytest.mark.parametrize(
+    "process, ended", [(os.getpid(), False), (0, True), (4_194_300, True)],
+    ids=["alive", "none", "gone"],
+)
 def test_a_run_whose_process_is_gone_was_interrupted(
     tmp_path: Path, process: int, ended: bool
 ) -> None:

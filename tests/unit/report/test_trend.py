@@ -70,7 +70,10 @@ def test_runs_stand_in_the_order_of_time(stepped: tuple[list[Trend], list[Path]]
     assert {trend.variant for trend in stepped[0]} == {"before", "after"}
 
 
-def test_text_and_json_hold_every_run(stepped: tuple[list[Trend], list[Path]]) -> None:
+def test_text_and_json_hold_every_run(
+    stepped: tuple[list[Trend], list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     trend = by_name(stepped[0])["VmPTE", 0, "after"]
     text = trend_text(stepped[0], ["something"])
     lines = text.splitlines()
