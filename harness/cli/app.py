@@ -23,6 +23,7 @@ from harness.cli import (
     report_command,
     reproduce_command,
     series_command,
+    series_mail,
     stability_command,
     try_command,
 )
@@ -53,6 +54,7 @@ app.command(cls=Command)(reproduce_command.reproduce)
 app.command(cls=Command)(care.doctor)
 app.command(cls=Command)(care.cache)
 app.command(cls=Command)(census_command.census)
+series_command.app.command(cls=Command)(series_mail.mail)
 app.add_typer(series_command.app, name="series")
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 TRY_SECONDS = 3600.0  # that a command on one prefix of the series may take
 app = typer.Typer(
-    no_args_is_help=True, help="The patch series of a base: status, edit, save, check, bisect."
+    no_args_is_help=True,
+    help="The patch series of a base: status, edit, save, check, bisect, mail.",
 )
 VariantName = Annotated[
     str | None,
@@ -35,7 +36,7 @@ Tree = Annotated[
 ]
 
 
-def _named(env: Lab, variant: str | None) -> str:
+def named(env: Lab, variant: str | None) -> str:
     """The variant asked for, or the first with a series: of the default ones, of the base's."""
     project = env.project
     if variant is not None:
@@ -52,7 +53,7 @@ def _named(env: Lab, variant: str | None) -> str:
     return found
 
 
-def _directory(env: Lab, variant: str) -> Path | None:
+def directory_of(env: Lab, variant: str) -> Path | None:
     """The directory of a variant's series; None for a mailbox or a branch."""
     from harness.kernel.series.patchlist import table  # noqa: PLC0415
 
@@ -75,11 +76,11 @@ def _branch(env: Lab, variant: str) -> Branch | None:
     return branch.find(wanted, env.project.path(wanted.path), name)
 
 
-def _series(env: Lab, variant: str) -> Series:
+def series_of(env: Lab, variant: str) -> Series:
     """A variant's own series, fetched if need be."""
     from harness.kernel.series.patchlist import own_series  # noqa: PLC0415
 
-    _directory(env, variant)
+    directory_of(env, variant)
     series = own_series(env.workspace, env.project, variant, env.progress, fetch=True)
     assert series is not None
     return series
@@ -97,7 +98,7 @@ def _warn_of_differences(env: Lab, variant: str, tree: Path) -> list[str]:
     """Say how a work tree and the patch files differ, where there is a work tree."""
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
-    directory = _directory(env, variant)
+    directory = directory_of(env, variant)
     if (branch := _branch(env, variant)) and branch.uncommitted():
         said = [f"{branch.top} has uncommitted changes, which are not in the series"]
         env.progress.warn(said[0])
@@ -125,8 +126,8 @@ def status(
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    variant = _named(env, variant)
-    series = _series(env, variant)
+    variant = named(env, variant)
+    series = series_of(env, variant)
     plan = plan_build(env.workspace, env.project, variant)
     work = _tree(env, variant, tree)
     differences = _warn_of_differences(env, variant, work)
@@ -169,8 +170,8 @@ def edit(
     from harness.kernel.source.sources import get_source  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    variant = _named(env, variant)
-    directory = _directory(env, variant)
+    variant = named(env, variant)
+    directory = directory_of(env, variant)
     if branch := _branch(env, variant):
         env.progress.say(
             f"the series is the branch {branch.topic.name} of {branch.top}: edit and commit there, "
@@ -181,10 +182,10 @@ def edit(
     if why := seriestree.missing_identity():  # before a download
         raise UserError(f"git cannot commit here: {why}", hint=seriestree.IDENTITY_HINT)
     listing = directory / SERIES_FILE if directory else None
-    named = listing is None or (listing.exists() and any(
+    begun = listing is None or (listing.exists() and any(
         line.strip() and not line.startswith("#") for line in listing.read_text().splitlines()
     ))
-    series = _series(env, variant) if named else None
+    series = series_of(env, variant) if begun else None
     source = get_source(
         env.workspace, env.project, env.project.base_name(variant), source_dir=None,
         wanted=Wanted(mirror=mirror), progress=env.progress,
@@ -213,8 +214,8 @@ def save(
     from harness.kernel.series import seriestree  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    variant = _named(env, variant)
-    directory = _directory(env, variant)
+    variant = named(env, variant)
+    directory = directory_of(env, variant)
     if branch := _branch(env, variant):
         common.say(
             f"nothing to save: the series is the branch {branch.topic.name} of {branch.top}, and "
@@ -247,8 +248,8 @@ def check(
     from harness.kernel.source.fetching import Wanted  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    variant = _named(env, variant)
-    _directory(env, variant)  # a variant without a series must not cost a download
+    variant = named(env, variant)
+    directory_of(env, variant)  # a variant without a series must not cost a download
     _warn_of_differences(env, variant, _tree(env, variant, None))
     plan = plan_build(
         env.workspace, env.project, variant, wanted=Wanted(mirror=mirror),
@@ -313,8 +314,8 @@ def bisect(
     from harness.kernel.series.patchlist import stack  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    variant = _named(env, variant)
-    series = stack(env.project, variant, _series(env, variant), Compat())
+    variant = named(env, variant)
+    series = stack(env.project, variant, series_of(env, variant), Compat())
     assert series is not None
     line = command[0] if len(command) == 1 else shlex.join(command)
 

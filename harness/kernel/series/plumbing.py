@@ -22,3 +22,16 @@ def run(argv: list[str], folder: Path, stdin: bytes = b"") -> tuple[int, str]:
         stderr=subprocess.STDOUT, check=False,
     )
     return done.returncode, done.stdout.decode(errors="replace")
+
+
+def numstat(patch: Path) -> list[tuple[str, int, int]]:
+    """Of each file that a patch changes: its name, lines added, lines removed."""
+    code, said = run(["git", "apply", "--numstat", "-z", str(patch.resolve())], patch.parent)
+    found = []
+    for line in said.split("\0") if code == 0 else []:
+        plus, _, rest = line.strip("\n").partition("\t")
+        minus, _, name = rest.partition("\t")
+        if name:
+            found.append((name, int(plus) if plus.isdigit() else 0,
+                          int(minus) if minus.isdigit() else 0))
+    return found

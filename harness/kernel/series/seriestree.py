@@ -60,6 +60,12 @@ def missing_identity() -> str:
     return ""
 
 
+def identity() -> str:
+    """Who commits, as ``Name <address>``; raises when git does not know."""
+    said = capture(["git", "var", "GIT_AUTHOR_IDENT"], env={**os.environ, "LC_ALL": "C"})
+    return said.rpartition(">")[0] + ">"
+
+
 def edit(
     series: Series | None, source: Source, tree: Path, progress: Progress,
     directory: Path | None = None,
