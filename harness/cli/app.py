@@ -14,6 +14,7 @@ from harness.cli import (
     build_command,
     care,
     census_command,
+    claims_command,
     compare_command,
     explain_command,
     guest_command,
@@ -55,6 +56,7 @@ app.command(cls=Command)(care.doctor)
 app.command(cls=Command)(care.cache)
 app.command(cls=Command)(census_command.census)
 series_command.app.command(cls=Command)(series_mail.mail)
+app.command(cls=Command)(claims_command.claims)
 app.add_typer(series_command.app, name="series")
 
 

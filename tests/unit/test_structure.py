@@ -28,7 +28,8 @@ BELOW["fleet"] = BELOW["suites"] | {"suites"}
 BELOW["lab"] = BELOW["fleet"] | {"fleet", "report"}
 BELOW["doctor"] = BELOW["lab"]
 BELOW["search"] = BELOW["lab"] | {"lab"}
-BELOW["cli"] = BELOW["lab"] | {"lab", "search", "doctor"}
+BELOW["remeasure"] = BELOW["lab"] | {"lab"}
+BELOW["cli"] = BELOW["lab"] | {"lab", "search", "remeasure", "doctor"}
 
 
 @cache

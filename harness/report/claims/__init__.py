@@ -1,0 +1,1 @@
+"""What the project's pages say, held against the record."""
