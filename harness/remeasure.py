@@ -28,6 +28,8 @@ class Remeasuring:
     plan: Plan | SuitePlan
     minutes: float
     """Of the clock, about."""
+    seldom: bool = False
+    """Needs a kernel that nothing else does."""
 
 
 def plan_all(lab: Lab, book: ClaimBook) -> list[Remeasuring]:
@@ -42,10 +44,13 @@ def plan_all(lab: Lab, book: ClaimBook) -> list[Remeasuring]:
 
 
 def cheap(plans: Sequence[Remeasuring], minutes: float = CHEAP_MINUTES) -> list[Remeasuring]:
-    """Those that fit into so many minutes together, the first of claims.toml first."""
+    """Those that fit into so many minutes together, the first of claims.toml first.
+
+    What is marked as seldom is not among them.
+    """
     found: list[Remeasuring] = []
     for one in plans:
-        if sum(other.minutes for other in found) + one.minutes <= minutes:
+        if not one.seldom and sum(other.minutes for other in found) + one.minutes <= minutes:
             found.append(one)
     return found
 
@@ -87,7 +92,7 @@ def _planned(lab: Lab, evidence: str, how: Remeasure) -> Remeasuring:
         ),
     )
     minutes = plan_words.minutes(plan, plan.boots, workloads.of(lab.project))
-    return Remeasuring(evidence, plan, minutes)
+    return Remeasuring(evidence, plan, minutes, how.seldom)
 
 
 def _planned_suite(lab: Lab, evidence: str, how: Remeasure) -> Remeasuring:
@@ -98,4 +103,6 @@ def _planned_suite(lab: Lab, evidence: str, how: Remeasure) -> Remeasuring:
         accel=how.accel or None,
     ))
     minutes = len(how.variants) * plan.seconds / 60 if plan.seconds else how.takes
-    return Remeasuring(evidence, plan, LONG_MINUTES if minutes is None else minutes)
+    return Remeasuring(
+        evidence, plan, LONG_MINUTES if minutes is None else minutes, how.seldom
+    )

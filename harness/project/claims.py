@@ -6,6 +6,7 @@ it rests on, and the figures that are to be found there.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -20,10 +21,11 @@ from harness.records.verdicts import Word as TestWord
 CLAIMS_FILE = "claims.toml"
 Quantity: TypeAlias = Literal[
     "baseline", "variant", "change", "low", "high", "difference", "verdict", "boots",
-    "baseline_least", "baseline_greatest", "variant_least", "variant_greatest",
+    "baseline_least", "baseline_greatest", "variant_least", "variant_greatest", "repeat",
 ]
 """Of a comparison: both medians; the change in percent, its interval's ends in percent, and the
-difference in the metric's unit; the verdict; the variant's boots; the least and greatest boot."""
+difference in the metric's unit; the verdict; the variant's boots; the least and greatest boot; by
+how many percent a counted boot differed when it was done again."""
 
 
 class ClaimedFigure(Strict):
@@ -85,6 +87,8 @@ class Remeasure(Strict):
     tests: list[str] = Field(default_factory=list)
     minutes: float | None = Field(default=None, gt=0)
     """Guest minutes of a suite that runs for a time, for each variant."""
+    seldom: bool = False
+    """Never with ``--check``: it needs a kernel that nothing else there does."""
     takes: float | None = Field(default=None, gt=0)
     """Minutes of the clock, of a suite whose tests take as long as they take."""
 
@@ -142,6 +146,12 @@ class Claim(Strict):
             raise ValueError(f"{self.name}: give evidence, argued or missing")
         if (self.figures or self.tests) and not self.evidence:
             raise ValueError(f"{self.name}: figures are of evidence, and none is named")
+        words = " ".join(self.says.split())
+        for figure in self.figures:
+            for quantity, text in figure.prints.items():
+                whole = rf"(?<![\w.,]){re.escape(text)}(?!\w|[.,]\d)"
+                if quantity != "verdict" and not re.search(whole, words):
+                    raise ValueError(f"{self.name}: '{text}' is not in what it says")
         return self
 
 
@@ -175,6 +185,8 @@ class ClaimBook(Strict):
                 raise ValueError(f"{claim.name}: unknown evidence '{claim.evidence}'")
             if claim.source and claim.source not in self.sources:
                 raise ValueError(f"{claim.name}: unknown source '{claim.source}'")
+        for name in self.evidence.keys() - {claim.evidence for claim in self.claims}:
+            raise ValueError(f"no claim rests on the evidence '{name}'")
         return self
 
 

@@ -39,8 +39,8 @@ def _count(word: ClaimWord, count: int) -> str:
 def _claim(one: ClaimVerdict, whole: bool) -> list[str]:
     says = one.says if whole else textwrap.shorten(one.says, WIDTH - 42, placeholder=" ...")
     lines = [f"  {one.word:10}  {one.name:26}  {says}"]
-    if one.why:
-        lines += textwrap.wrap(one.why, WIDTH, initial_indent=" " * 14, subsequent_indent=" " * 14)
+    for part in filter(None, (one.why, one.note)):
+        lines += textwrap.wrap(part, WIDTH, initial_indent=" " * 14, subsequent_indent=" " * 14)
     if whole:
         shown = (*one.runs, one.date, one.revision, one.accel, one.machine)
         lines += [f"              {part}" for part in (one.command, *one.found) if part]

@@ -43,6 +43,7 @@ class ClaimVerdict(FrozenRecord):
     says: str
     word: ClaimWord
     why: str = ""
+    note: str = ""
     found: list[str] = Field(default_factory=list)
     """What was compared, in words, each figure once."""
     command: str = ""
@@ -60,7 +61,7 @@ class Records:
     project: Project
     book: ClaimBook
     again: Mapping[str, Path] = field(default_factory=dict)
-    _analyses: dict[tuple[Path, ...], Analysis] = field(default_factory=dict)
+    _analyses: dict[Path, Analysis] = field(default_factory=dict)
 
     def directories(self, evidence: str) -> tuple[Path, ...]:
         """Where the runs of an evidence are; empty for one that has none."""
@@ -68,11 +69,11 @@ class Records:
             return (self.again[evidence],)
         return tuple(self.project.path(run) for run in self.book.evidence[evidence].runs)
 
-    def analysis(self, directories: tuple[Path, ...]) -> Analysis:
-        """What measurements say; raises :class:`UserError` for what is none."""
-        if directories not in self._analyses:
-            self._analyses[directories] = analyse(directories)
-        return self._analyses[directories]
+    def analysis(self, directory: Path) -> Analysis:
+        """What a measurement says; raises :class:`UserError` for what is none."""
+        if directory not in self._analyses:
+            self._analyses[directory] = analyse([directory])
+        return self._analyses[directory]
 
 
 def judge(
@@ -93,7 +94,7 @@ def _judged(claim: Claim, records: Records) -> ClaimVerdict:
     word, why, found = _word(claim, records)
     judged = ClaimVerdict(
         name=claim.name, where=claim.file or claim.source, says=" ".join(claim.says.split()),
-        word=word, why=" ".join(part for part in (why, claim.note) if part), found=found,
+        word=word, why=why, note=claim.note, found=found,
     )
     if evidence is None:
         return judged
@@ -120,7 +121,7 @@ def _word(claim: Claim, records: Records) -> tuple[ClaimWord, str, list[str]]:
         compared = list(_compared(claim, records, directories))
     except HarnessError as error:
         return "broken", f"the record cannot be read: {error.message}", []
-    word, why = _of_record(claim, compared, _changed(claim, runs, records.project))
+    word, why = _of_record(claim, compared, _changed(claim, runs, records))
     return word, why, [text for text, _ in compared]
 
 
@@ -146,10 +147,14 @@ def _stands(claim: Claim, project: Project) -> bool:
 def _compared(
     claim: Claim, records: Records, directories: tuple[Path, ...]
 ) -> Iterator[tuple[str, bool]]:
-    """What was looked for and found, in words, and whether it is as claimed."""
+    """What was looked for and found, in words, and whether it is as claimed.
+
+    Of several runs each must give the figures.
+    """
     again = claim.evidence in records.again
-    for figure in claim.figures:
-        yield from _figure(figure, records.analysis(directories), again)
+    for directory in directories if claim.figures else ():
+        for figure in claim.figures:
+            yield from _figure(figure, records.analysis(directory), again)
     for tests in claim.tests:
         yield _tests(tests, directories, again)
 
@@ -166,7 +171,7 @@ def _figure(
         yield f"{name}: {plural(len(rows), 'row')} of the record fit, and it must be one", False
         return
     for quantity, text in figure.prints.items():
-        value = _value(rows[0], figure, quantity)
+        value = _value(rows[0], figure, quantity, analysis)
         if value is None:
             yield f"{name}: the record has no {quantity}", False
         elif isinstance(value, str):
@@ -179,13 +184,15 @@ def _figure(
             ours = spelling.spelt(value, text)
             good = _alike(quantity, value, text, rows[0], figure)
             yield f"{name}: {quantity} {text}, now {ours}", good
-    yield from _bounds(figure, rows[0], name)
+    yield from _bounds(figure, rows[0], name, analysis)
 
 
-def _bounds(figure: ClaimedFigure, row: Row, name: str) -> Iterator[tuple[str, bool]]:
+def _bounds(
+    figure: ClaimedFigure, row: Row, name: str, analysis: Analysis
+) -> Iterator[tuple[str, bool]]:
     for limits, words, sign in ((figure.least, "at least", -1), (figure.most, "at most", 1)):
         for quantity, limit in limits.items():
-            value = _value(row, figure, quantity)
+            value = _value(row, figure, quantity, analysis)
             good = isinstance(value, float) and sign * value <= sign * limit
             text = f"{value:,.4g}" if isinstance(value, float) else "none"
             yield f"{name}: {quantity} {words} {limit:,g}, record {text}", good
@@ -205,11 +212,15 @@ def _side(row: Row, figure: ClaimedFigure) -> Column | None:
     return sides[0] if len(sides) == 1 else None
 
 
-def _value(row: Row, figure: ClaimedFigure, quantity: Quantity) -> float | str | None:
+def _value(
+    row: Row, figure: ClaimedFigure, quantity: Quantity, analysis: Analysis
+) -> float | str | None:
     """One quantity of a row's comparison; None where there is none."""
     side = _side(row, figure)
     if side is None:
         return None
+    if quantity == "repeat":
+        return _repeat(row, analysis)
     mine = row.boots(side)
     if quantity == "boots":
         return float(len(mine))
@@ -219,6 +230,16 @@ def _value(row: Row, figure: ClaimedFigure, quantity: Quantity) -> float | str |
         return _scaled(min(mine) if quantity.endswith("least") else max(mine), figure)
     comparison = row.comparisons.get(side)
     return None if comparison is None else _of(comparison, row, figure, quantity)
+
+
+def _repeat(row: Row, analysis: Analysis) -> float | None:
+    """By how many percent the row's cell differed in a boot that was done again."""
+    mine = [
+        one.pct for one in analysis.residuals
+        if (one.workload, one.params, one.metric.name, one.accel, one.base, one.machine)
+        == (row.workload, row.params, row.metric.name, *row.place)
+    ]
+    return max(mine, default=None)
 
 
 def _of(
@@ -269,15 +290,16 @@ def _tests(
     return text, count == tests.count
 
 
-def _changed(claim: Claim, runs: Sequence[Run], project: Project) -> str:
+def _changed(claim: Claim, runs: Sequence[Run], records: Records) -> str:
     """Which kernels of the claim have other patches today than when they were measured."""
     sides = {figure.variant for figure in claim.figures} | {one.variant for one in claim.tests}
     changed = sorted(
-        side for side in sides if any(_other_patches(side, run, project) for run in runs)
+        side for side in sides if any(_other_patches(side, run, records.project) for run in runs)
     )
     if not changed:
         return ""
-    return f"the patches of {', '.join(changed)} have changed since"
+    since = records.book.evidence[claim.evidence].revision
+    return f"the patches of {', '.join(changed)} have changed since {since}".rstrip()
 
 
 def _other_patches(variant: str, run: Run, project: Project) -> bool:
