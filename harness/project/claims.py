@@ -105,6 +105,8 @@ class Evidence(Strict):
     date: str
     revision: str
     """The commit of this repository that was measured; empty where it was not written down."""
+    lost: str = ""
+    """Why just that cannot be built any more."""
     machine: str
     accel: str
     remeasure: Remeasure | None = None

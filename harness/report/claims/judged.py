@@ -135,7 +135,6 @@ def _of_record(
         return "not shown", claim.missing
     if not compared:
         return "broken", "it names a run and no figure or test to look for in it"
-    changed = "; ".join(filter(None, [changed, claim.superseded]))
     return ("superseded", changed) if changed else ("holds", "")
 
 
@@ -291,15 +290,15 @@ def _tests(
 
 
 def _changed(claim: Claim, runs: Sequence[Run], records: Records) -> str:
-    """Which kernels of the claim have other patches today than when they were measured."""
+    """What is not as it was when the claim was measured; first of all its kernels' patches."""
     sides = {figure.variant for figure in claim.figures} | {one.variant for one in claim.tests}
     changed = sorted(
         side for side in sides if any(_other_patches(side, run, records.project) for run in runs)
     )
-    if not changed:
-        return ""
-    since = records.book.evidence[claim.evidence].revision
-    return f"the patches of {', '.join(changed)} have changed since {since}".rstrip()
+    evidence = records.book.evidence[claim.evidence]
+    told = f"the patches of {', '.join(changed)} have changed since {evidence.revision}".rstrip()
+    lost = evidence.lost if claim.evidence not in records.again else ""
+    return "; ".join(filter(None, [told if changed else "", lost, claim.superseded]))
 
 
 def _other_patches(variant: str, run: Run, project: Project) -> bool:

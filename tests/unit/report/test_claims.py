@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from harness import remeasure
 from harness.cli.app import app
 from harness.core.errors import UserError
 from harness.lab import Lab
-from harness.project import config
+from harness.project import reading
 from harness.project.claims import Claim, ClaimBook, ClaimedFigure, Evidence, NoClaim, load_claims
 from harness.report.analysis.analyse import Analysis, analyse
 from harness.report.claims import claim_text, passages, spelling
@@ -48,7 +50,7 @@ def analysed(runs: tuple[Path, ...]) -> Analysis:
 
 def test_no_claim_is_broken() -> None:
     """One that is: mend the sentence or the entry, or say in claims.toml why nothing shows it."""
-    found = judge(config.load(ROOT), load_claims(ROOT))
+    found = judge(reading.load(ROOT), load_claims(ROOT))
     broken = [f"{one.where}, {one.name}: {one.why}" for one in found if one.word == "broken"]
     assert not broken, "\n".join(broken)
 
@@ -64,6 +66,25 @@ def test_what_is_cheap_is_planned_to_take_ten_minutes() -> None:
     chosen = remeasure.cheap(plans)
     assert {"quick", "fault-1"} <= {one.evidence for one in chosen}
     assert sum(one.minutes for one in chosen) <= remeasure.CHEAP_MINUTES
+
+
+def test_every_page_of_docs_is_looked_at() -> None:
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")}
+    assert pages - set(load_claims(ROOT).pages) == {"docs/records.md"}  # made from the models
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a clone")
+def test_what_was_measured_is_in_the_history_or_said_to_be_lost() -> None:
+    words = {
+        word for one in load_claims(ROOT).evidence.values() if not one.lost
+        for word in re.findall(r"\b[0-9a-f]{7,40}\b", one.revision)
+    }
+    asked = ["git", "cat-file", "--batch-check"]
+    done = subprocess.run(
+        asked, cwd=ROOT, input="\n".join(sorted(words)), text=True, capture_output=True, check=True,
+    )
+    gone = [line for line in done.stdout.splitlines() if line.endswith("missing")]
+    assert not gone
 
 
 # -- numbers of a page
@@ -124,7 +145,7 @@ def book(claim: dict[str, object], runs: list[str] | None = None, missing: str =
 
 
 def judged(claims: ClaimBook, again: dict[str, Path] | None = None) -> ClaimVerdict:
-    (found,) = judge(config.load(ROOT), claims, again)
+    (found,) = judge(reading.load(ROOT), claims, again)
     return found
 
 
@@ -193,7 +214,7 @@ def test_what_is_measured_again_may_differ_a_little() -> None:
     found = judged(claims, {"e": ROOT / RUN})
     assert len(found.found) == 2  # an interval's ends are of one run
     assert found.runs == [str(ROOT / RUN)]
-    assert not judge(config.load(ROOT), claims, {"other": ROOT / RUN})
+    assert not judge(reading.load(ROOT), claims, {"other": ROOT / RUN})
 
 
 def test_tests_are_counted_by_verdict() -> None:
