@@ -86,7 +86,7 @@ def _planned(lab: Lab, evidence: str, how: Remeasure) -> Remeasuring:
 
     plan = based.plan(
         how.profile or None, variants=how.variants, accel=how.accel or None, smp=how.smp,
-        try_kvm=False, command="claims", overrides=Overrides(
+        try_kvm=False, overrides=Overrides(
             threads=how.threads or None, boots=how.boots, repeat=how.repeat, rounds=how.rounds,
             workloads=how.workloads or None, control=how.control,
         ),

@@ -99,11 +99,19 @@ def _judged(claim: Claim, records: Records) -> ClaimVerdict:
     if evidence is None:
         return judged
     again = records.again.get(claim.evidence)
-    return judged.model_copy(update={
-        "command": evidence.command, "runs": [str(again)] if again else evidence.runs,
-        "date": evidence.date, "revision": evidence.revision, "machine": evidence.machine,
-        "accel": evidence.accel,
-    })
+    if again is not None:
+        return judged.model_copy(update={"command": evidence.command, **_of_new_run(again)})
+    shared = ("command", "runs", "date", "revision", "machine", "accel")
+    return judged.model_copy(update={name: getattr(evidence, name) for name in shared})
+
+
+def _of_new_run(directory: Path) -> dict[str, str | list[str]]:
+    """Where and when it was measured again."""
+    run = load_run(directory)
+    return {
+        "runs": [str(directory)], "date": run.started[:10], "revision": run.harness.git[:7],
+        "machine": run.host.label, "accel": ", ".join(one.name for one in run.accels),
+    }
 
 
 def _word(claim: Claim, records: Records) -> tuple[ClaimWord, str, list[str]]:
@@ -121,6 +129,8 @@ def _word(claim: Claim, records: Records) -> tuple[ClaimWord, str, list[str]]:
         compared = list(_compared(claim, records, directories))
     except HarnessError as error:
         return "broken", f"the record cannot be read: {error.message}", []
+    if not compared and claim.evidence in records.again:
+        return "not shown", "nothing of it can be compared with another run", []
     word, why = _of_record(claim, compared, _changed(claim, runs, records))
     return word, why, [text for text, _ in compared]
 
@@ -193,8 +203,8 @@ def _bounds(
         for quantity, limit in limits.items():
             value = _value(row, figure, quantity, analysis)
             good = isinstance(value, float) and sign * value <= sign * limit
-            text = f"{value:,.4g}" if isinstance(value, float) else "none"
-            yield f"{name}: {quantity} {words} {limit:,g}, record {text}", good
+            text = f"{value:,.6g}" if isinstance(value, float) else "none"
+            yield f"{name}: {quantity} {words} {limit:,.6g}, found {text}", good
 
 
 def _fits(row: Row, figure: ClaimedFigure) -> bool:

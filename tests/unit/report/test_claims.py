@@ -16,13 +16,19 @@ from harness import remeasure
 from harness.cli.app import app
 from harness.core.errors import UserError
 from harness.lab import Lab
+from harness.measure.measuring import Making, MeasuredRun
 from harness.project import reading
 from harness.project.claims import Claim, ClaimBook, ClaimedFigure, Evidence, NoClaim, load_claims
+from harness.records.plans import Plan, SuitePlan
+from harness.records.runs import Run
+from harness.records.store import load_run
 from harness.report.analysis.analyse import Analysis, analyse
 from harness.report.claims import claim_text, passages, spelling
 from harness.report.claims import judged as judging
 from harness.report.claims.judged import ClaimVerdict, judge
 from harness.report.claims.passages import uncovered_in
+from harness.suites.outcome import SuiteOutcome
+from harness.suites.suiteplan import SuiteOptions
 from tests.places import ROOT
 
 RUN = "results/reference/costs-icount"
@@ -85,6 +91,46 @@ def test_what_was_measured_is_in_the_history_or_said_to_be_lost() -> None:
     )
     gone = [line for line in done.stdout.splitlines() if line.endswith("missing")]
     assert not gone
+
+
+class NoMachine(Lab):
+    """A laboratory that only notes what it is asked to measure."""
+
+    def measure(
+        self, plan: Plan, directory: Path | None = None, making: Making | None = None
+    ) -> MeasuredRun:
+        asked.append(("measure", str(directory)))
+        return MeasuredRun(Path(), Run(run="r", plan=plan))
+
+    def resume(self, directory: Path, making: Making | None = None) -> MeasuredRun:
+        asked.append(("resume", str(directory)))
+        return MeasuredRun(directory, load_run(directory))
+
+    def test(
+        self, suite: str | SuitePlan, options: SuiteOptions | None = None, *,
+        directory: Path | None = None,
+    ) -> SuiteOutcome:
+        asked.append(("test", str(directory)))
+        plan = suite if isinstance(suite, SuitePlan) else SuitePlan(suite=suite, variants=[])
+        return SuiteOutcome(Run(run="r", plan=plan), [], {}, Path())
+
+
+asked: list[tuple[str, str]] = []
+
+
+def test_what_is_measured_again_gets_a_directory_of_its_own(tmp_path: Path) -> None:
+    asked.clear()
+    lab = NoMachine(ROOT)
+    plans = {one.evidence: one for one in remeasure.plan_all(lab, load_claims(ROOT))}
+    (tmp_path / "fault-1").symlink_to(ROOT / RUN)  # begun before
+    found = remeasure.remeasure(
+        lab, [plans["quick"], plans["fault-1"], plans["races-kasan"]], tmp_path,
+    )
+    assert list(found) == ["quick", "fault-1", "races-kasan"]
+    assert asked == [
+        ("measure", f"{tmp_path}/quick"), ("resume", f"{tmp_path}/fault-1"),
+        ("test", f"{tmp_path}/races-kasan"),
+    ]
 
 
 # -- numbers of a page
@@ -214,7 +260,13 @@ def test_what_is_measured_again_may_differ_a_little() -> None:
     found = judged(claims, {"e": ROOT / RUN})
     assert len(found.found) == 2  # an interval's ends are of one run
     assert found.runs == [str(ROOT / RUN)]
+    assert (found.date, found.machine) == ("2026-11-24", "2 x AMD EPYC")
     assert not judge(reading.load(ROOT), claims, {"other": ROOT / RUN})
+
+
+def test_what_cannot_be_compared_again_is_not_shown() -> None:
+    claims = book({"figures": [{**FAULT, "prints": {"low": "+0.52"}}]})
+    assert judged(claims, {"e": ROOT / RUN}).word == "not shown"
 
 
 def test_tests_are_counted_by_verdict() -> None:
