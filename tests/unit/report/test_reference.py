@@ -68,3 +68,12 @@ def test_committed_suite_runs_load(directory: Path) -> None:
     assert damaged == 0 and verdicts
     assert {one.variant for one in verdicts} <= set(run.plan.variants)
     assert set(run.kernels) == set(run.plan.variants)
+
+
+def test_only_sources_are_committed_and_they_are_small() -> None:
+    """README's figures apart; ``scripts/keep_run.py`` copies a run as it is wanted here."""
+    files = [path for path in REFERENCE.rglob("*") if path.is_file()]
+    sources = [path for path in files if path.suffix in (".json", ".jsonl")]
+    others = {str(path.relative_to(REFERENCE)) for path in set(files) - set(sources)}
+    assert others == {"README.md", "quick-tcg/plots/vmpte-tcg.png"}
+    assert sum(path.stat().st_size for path in sources) < 1_500_000
