@@ -24,7 +24,9 @@ PAGES = sorted([
     ROOT / "guest/README.md", ROOT / "results/reference/README.md",
 ])
 # Options of other programs that a page names by themselves.
-FOREIGN = {"--verify", "--strict", "--pdeathsig", "--global", "--user", "--areas", "--rest", "--series"}
+FOREIGN = {
+    "--verify", "--strict", "--pdeathsig", "--global", "--user", "--areas", "--rest", "--series",
+}
 STOP = re.compile(r"\s--(\s|$)|\s#|[|;&)]|\.\.\.")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
