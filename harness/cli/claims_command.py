@@ -42,8 +42,8 @@ def claims(
 
     Example: harness claims --check
     """
+    from harness.claims import claim_text, judged, passages  # noqa: PLC0415
     from harness.project.claims import load_claims  # noqa: PLC0415
-    from harness.report.claims import claim_text, judged, passages  # noqa: PLC0415
 
     if check and everything:
         raise UserError("--check measures a part of what --all does", hint="give one of them")
@@ -70,7 +70,7 @@ def _again(
     lab: Lab, book: ClaimBook, everything: bool, out: Path | None, dry_run: bool
 ) -> dict[str, Path]:
     """Measure again, or say what would be; the new runs by the evidence that they are of."""
-    from harness import remeasure  # noqa: PLC0415
+    from harness.claims import remeasure  # noqa: PLC0415
 
     plans = remeasure.plan_all(lab, book)
     chosen = plans if everything else remeasure.cheap(plans)

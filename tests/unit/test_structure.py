@@ -28,8 +28,8 @@ BELOW["fleet"] = BELOW["suites"] | {"suites"}
 BELOW["lab"] = BELOW["fleet"] | {"fleet", "report"}
 BELOW["doctor"] = BELOW["lab"]
 BELOW["search"] = BELOW["lab"] | {"lab"}
-BELOW["remeasure"] = BELOW["lab"] | {"lab"}
-BELOW["cli"] = BELOW["lab"] | {"lab", "search", "remeasure", "doctor"}
+BELOW["claims"] = BELOW["lab"] | {"lab"}
+BELOW["cli"] = BELOW["lab"] | {"lab", "search", "claims", "doctor"}
 
 
 @cache

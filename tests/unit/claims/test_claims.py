@@ -12,7 +12,10 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from harness import remeasure
+from harness.claims import claim_text, passages, remeasure, spelling
+from harness.claims import judged as judging
+from harness.claims.judged import ClaimVerdict, judge
+from harness.claims.passages import uncovered_in
 from harness.cli.app import app
 from harness.core.errors import UserError
 from harness.lab import Lab
@@ -23,10 +26,6 @@ from harness.records.plans import Plan, SuitePlan
 from harness.records.runs import Run
 from harness.records.store import load_run
 from harness.report.analysis.analyse import Analysis, analyse
-from harness.report.claims import claim_text, passages, spelling
-from harness.report.claims import judged as judging
-from harness.report.claims.judged import ClaimVerdict, judge
-from harness.report.claims.passages import uncovered_in
 from harness.suites.outcome import SuiteOutcome
 from harness.suites.suiteplan import SuiteOptions
 from tests.places import ROOT

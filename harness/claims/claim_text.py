@@ -6,8 +6,8 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
+from harness.claims.judged import WORDS, ClaimVerdict, ClaimWord
 from harness.core.plurals import plural
-from harness.report.claims.judged import WORDS, ClaimVerdict, ClaimWord
 
 WIDTH = 100
 

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from harness.claims import passages, spelling
 from harness.core import digest
 from harness.core.errors import HarnessError
 from harness.core.plurals import plural
@@ -20,7 +21,6 @@ from harness.records.store import load_run, load_verdicts
 from harness.report.analysis.analyse import Analysis, analyse
 from harness.report.analysis.rows import Row
 from harness.report.analysis.verdict import Comparison
-from harness.report.claims import passages, spelling
 from harness.report.data.identity import Column
 
 ClaimWord: TypeAlias = Literal["holds", "argued", "superseded", "not shown", "broken"]
