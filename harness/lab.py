@@ -82,12 +82,13 @@ class Lab:
     def build(
         self, variant: str, *, source: Path | None = None, mirror: str | None = None,
         origin: str | None = None, jobs: int | None = None, patches: int | None = None,
-        force: bool = False,
+        force: bool = False, layout: int = 0,
     ) -> Build:
         """The kernel of a variant, built if it is not in the cache.
 
         ``source`` is a kernel tree instead of the base's, ``patches`` takes only so many patches
-        from the start of the variant's series. Raises :class:`UserError` for what the user can
+        from the start of the variant's series, ``layout`` places its functions otherwise
+        (:mod:`harness.kernel.build.layoutlink`). Raises :class:`UserError` for what the user can
         mend and :class:`InfrastructureError` with the first compiler error.
         """
         from harness.kernel.build.builds import build_variant  # noqa: PLC0415
@@ -96,7 +97,7 @@ class Lab:
         return build_variant(
             self.workspace, self.project, variant, source_dir=source,
             wanted=Wanted(mirror=mirror, origin=origin), jobs=jobs, patches=patches, force=force,
-            progress=self.progress,
+            progress=self.progress, layout=layout,
         )
 
     def image(self, mirror: str | None = None) -> Image:

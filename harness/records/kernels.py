@@ -50,6 +50,17 @@ class CompatRecord(Record):
     """What it set: variables of make, symbols, the C standard, a patch."""
 
 
+class LayoutRecord(Record):
+    """Where the linker put the kernel's functions: as they come, or with gaps between objects."""
+
+    number: int = 0
+    """Which of the layouts of its sources it is; 0: as the tree's own build places them."""
+    objects: int = 0
+    """Object files that have a gap before them."""
+    gap_bytes: int = 0
+    """Of all gaps together; nothing ever runs them."""
+
+
 class Kernel(Record):
     """One build: ``build.json`` in the cache, ``kernels`` in run.json."""
 
@@ -69,6 +80,7 @@ class Kernel(Record):
     """Names of the configuration fragments, in order."""
     requested: dict[str, str] = Field(default_factory=dict)
     """Symbols that the fragments ask for, without CONFIG_."""
+    layout: LayoutRecord = Field(default_factory=LayoutRecord)
     config_digest: str = ""
     """SHA-256 of the final .config."""
     compiler: str = ""

@@ -15,13 +15,14 @@ from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, require_space
 from harness.kernel.build import kbuild, kconfig, metadata, neighbour, reproducer
+from harness.kernel.build.layoutlink import LayoutLinker
 from harness.kernel.build.metadata import METADATA_FILE
 from harness.kernel.build.recipe import RECIPE, BuildPlan, plan_build
 from harness.kernel.build.worktree import WorkTree
 from harness.kernel.source.fetching import Wanted
 from harness.kernel.source.sources import Source, find_source, held, lay_out
 from harness.project.config import Project
-from harness.records.kernels import Kernel
+from harness.records.kernels import Kernel, LayoutRecord
 
 __all__ = ["Build", "BuildPlan", "build_variant", "plan_build"]
 MOST_NAMED = 12
@@ -83,10 +84,11 @@ class Build:
 def build_variant(
     workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
     wanted: Wanted | None = None, jobs: int | None = None, force: bool = False,
-    progress: Progress | None = None, patches: int | None = None,
+    progress: Progress | None = None, patches: int | None = None, layout: int = 0,
 ) -> Build:
     """The build of a variant, made if the cache does not have it.
 
+    ``layout``: see :mod:`harness.kernel.build.layoutlink`.
     Raises :class:`UserError` for what the user can mend (names, patches, symbols,
     disk space) and :class:`InfrastructureError` with the first compiler error.
     """
@@ -96,7 +98,7 @@ def build_variant(
             workspace, project, variant, jobs=jobs, force=force, progress=progress,
             plan=plan_build(
                 workspace, project, variant, source_dir=source_dir, wanted=wanted,
-                progress=progress, fetch=True, patches=patches,
+                progress=progress, fetch=True, patches=patches, layout=layout,
             ),
         )
 
@@ -152,7 +154,8 @@ def _make(
     log = slot / "build.log"
     log.unlink(missing_ok=True)
     make = kbuild.Kbuild(tree.src, tree.obj, log, plan.key, jobs, workspace.dir("ccache"),
-                         plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler))
+                         plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler),
+                         LayoutLinker(plan.layout))
     memo = f"steps-{plan.slot.replace('/', '-')}"
     seen = int(workspace.read_state(memo).get("steps", 0))
     with tree.make_runs():
@@ -165,10 +168,13 @@ def _make(
         if fresh and not force:
             fresh = not neighbour.adopt(workspace, tree, progress)
         expected = (seen or DEFAULT_STEPS) if fresh or force else None
-        steps = make.compile(expected, f"building {plan.variant}", progress)
+        make.linker.begin(tree.obj, make.wrappers)
+        named = f"{plan.variant}, layout {plan.layout}" if plan.layout else plan.variant
+        steps = make.compile(expected, f"building {named}", progress)
+        layout = make.linker.end(make.wrappers)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})
-    kernel = _describe(plan, source, make, config, time.monotonic() - start)
+    kernel = _describe(plan, source, make, config, layout, time.monotonic() - start)
     with workspace.publish("builds", plan.key) as staging:
         for name, made in ARTEFACTS.items():
             shutil.copyfile(tree.obj / made, staging / name)
@@ -235,7 +241,8 @@ def _matters_to_kconfig(name: str) -> bool:
 
 
 def _describe(
-    plan: BuildPlan, source: Source, make: kbuild.Kbuild, config: str, seconds: float
+    plan: BuildPlan, source: Source, make: kbuild.Kbuild, config: str, layout: LayoutRecord,
+    seconds: float,
 ) -> Kernel:
     """The content of build.json."""
     patches = plan.series.patches if plan.series else []
@@ -244,7 +251,7 @@ def _describe(
         release=make.release(), source=source.record,
         patches=[patch.record() for patch in patches],
         series=plan.series.record if plan.series else None,
-        fragments=plan.fragments, requested=plan.requested,
+        fragments=plan.fragments, requested=plan.requested, layout=layout,
         config_digest=digest.of_bytes(config.encode()), compiler=plan.compiler,
         arch=platform.machine(), make_variables=plan.compat.make, compat=plan.compat.record(),
         tools={

@@ -17,6 +17,7 @@ from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import need, run_logged, tail
 from harness.core.progress import Progress
 from harness.kernel.build import compile_errors, kconfig
+from harness.kernel.build.layoutlink import LayoutLinker
 
 IMAGE = "bzImage"  # not `all`, which makes modules and reads every makefile of the tree twice
 CONFIG_FILE = ".config"
@@ -102,6 +103,12 @@ class Kbuild:
     variables: Mapping[str, str] = field(default_factory=dict)
     """Variables on make's command line, the same when configuring and compiling."""
     wrapper: Wrapper = Wrapper()
+    linker: LayoutLinker = LayoutLinker()
+
+    @property
+    def wrappers(self) -> Path:
+        """The folder of programs that come first on the PATH."""
+        return (self.obj / WRAPPER).parent
 
     def identity(self) -> dict[str, str]:
         """What the kernel says about its making. All of it is fixed by the inputs.
@@ -119,7 +126,8 @@ class Kbuild:
     def environment(self) -> dict[str, str]:
         """A clean environment: an inherited MAKEFLAGS, ARCH or KCFLAGS would be an unseen input."""
         kept = ("HOME", "TMPDIR")
-        ahead = self.wrapper.install((self.obj / WRAPPER).parent)
+        ahead = self.wrapper.install(self.wrappers)
+        ahead = self.linker.install(self.wrappers) or ahead
         return {
             **{key: os.environ[key] for key in kept if key in os.environ},
             "PATH": ahead + os.environ.get("PATH", os.defpath),

@@ -13,6 +13,7 @@ from harness.core.workspace import Workspace
 from harness.kernel.build import compat as compats
 from harness.kernel.build import kbuild, kconfig
 from harness.kernel.build.compat import Compat
+from harness.kernel.build.layoutlink import GAPS
 from harness.kernel.series import patchlist
 from harness.kernel.series.patches import SERIES_CONFIG, Series
 from harness.kernel.source.fetching import Wanted
@@ -49,6 +50,8 @@ class BuildPlan:
     key: str
     cached: Path | None
     to_fetch: tuple[str, ...] = ()
+    layout: int = 0
+    """Which of the layouts of the same sources; 0: as the tree's own build makes it."""
 
     def steps(self) -> list[str]:
         """The plan in words, for --dry-run."""
@@ -67,17 +70,19 @@ class BuildPlan:
             f"{self.variant}: configure from tinyconfig + {', '.join(self.fragments)}"
             f" ({len(self.requested)} symbols)",
             f"{self.variant}: compile bzImage with {self.compiler}",
+            *([f"{self.variant}: link it as layout {self.layout}"] if self.layout else []),
         ]
 
 
 def plan_build(
     workspace: Workspace, project: Project, variant: str, *, source_dir: Path | None = None,
     wanted: Wanted | None = None, progress: Progress | None = None, fetch: bool = False,
-    patches: int | None = None,
+    patches: int | None = None, layout: int = 0,
 ) -> BuildPlan:
     """What a build of the variant would do; downloads nothing unless ``fetch``.
 
-    ``patches`` takes only so many patches from the start of the variant's series.
+    ``patches`` takes only so many patches from the start of the variant's series. ``layout`` is
+    the number of another placement of its functions, see :mod:`harness.kernel.build.layoutlink`.
 
     Raises :class:`UserError` for an unknown name, a missing fragment, a missing or
     empty series.
@@ -109,13 +114,14 @@ def plan_build(
                 *([f"the series {project.series_name(variant)}"] if absent else [])]
     key = ""
     if source and not absent:
-        key = digest.key(_inputs(source, stack, requested, compiler, compat))
+        key = digest.key(_inputs(source, stack, requested, compiler, compat, layout))
     return BuildPlan(
         variant, base, _lineage(base, source, source_dir),
         f"work/{_slot_name(base, source)}/{config.tree or variant}", source, stack,
         compat, names, requested, optional,
         _essential(project, project.base(base), source), notes, compiler, key,
         workspace.published("builds", key) if key else None, tuple(to_fetch),
+        layout,
     )
 
 
@@ -160,7 +166,7 @@ def _symbols(
 
 def _inputs(
     source: Source, series: Series | None, requested: dict[str, str], compiler: str,
-    compat: Compat,
+    compat: Compat, layout: int,
 ) -> dict[str, object]:
     """Everything that decides what the kernel will be."""
     return {
@@ -168,7 +174,7 @@ def _inputs(
         "patches": [patch.sha256 for patch in series.patches] if series else [],
         # Order counts: of two members of a choice the later one wins.
         "config": list(requested.items()), "compiler": compiler, "arch": platform.machine(),
-        **compat.inputs(),
+        **compat.inputs(), **({"layout": [layout, GAPS]} if layout else {}),
     }
 
 

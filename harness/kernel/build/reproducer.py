@@ -6,7 +6,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from harness.kernel.build import kbuild
+from harness.kernel.build import gapped_ld, kbuild, layoutlink
 from harness.kernel.series.patches import Series
 from harness.kernel.source.sources import Source
 
@@ -16,6 +16,8 @@ def write(directory: Path, series: Series | None, source: Source, make: kbuild.K
     patches = series.patches if series else []
     if patches:
         (directory / "patches").mkdir()
+    if make.linker.layout:
+        shutil.copyfile(gapped_ld.__file__, directory / layoutlink.SCRIPT)
     names = [f"{number:04}-{patch.path.name}" for number, patch in enumerate(patches, 1)]
     for name, patch in zip(names, patches, strict=True):
         shutil.copyfile(patch.path, directory / "patches" / name)
@@ -35,7 +37,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "${{1:?usage: reproducer.sh TREE}}"
 export GIT_CEILING_DIRECTORIES="$(dirname "$PWD")"
-{applied}{exports}{_wrapper(make)}mkdir -p obj
+{applied}{exports}{_wrappers(make)}mkdir -p obj
 cp "$here/config" obj/.config
 make O="$PWD/obj" {variables} olddefconfig
 cmp "$here/config" obj/.config
@@ -45,12 +47,20 @@ cmp "$here/bzImage" obj/arch/x86/boot/bzImage && echo "same kernel, bit for bit"
     script.chmod(0o755)
 
 
-def _wrapper(make: kbuild.Kbuild) -> str:
-    """The lines that put the compiler's wrapper on the PATH; none without one."""
-    if not make.wrapper.text:
-        return ""
-    return (f"mkdir -p obj/.wrapper\nprintf %s {shlex.quote(make.wrapper.text)} >obj/.wrapper/gcc\n"
-            'chmod +x obj/.wrapper/gcc\nexport PATH="$PWD/obj/.wrapper:$PATH"\n')
+def _wrappers(make: kbuild.Kbuild) -> str:
+    """The lines that put the compiler's and the linker's wrapper on the PATH; none without any."""
+    texts = {"gcc": make.wrapper.text}
+    lines = ["mkdir -p obj/.wrapper"]
+    if make.linker.layout:
+        texts["ld"] = make.linker.text("python3", "/usr/bin/ld")
+        lines.append(f'cp "$here/{layoutlink.SCRIPT}" obj/.wrapper/')
+    wanted = {name: text for name, text in texts.items() if text}
+    lines += [
+        f"printf %s {shlex.quote(text)} >obj/.wrapper/{name}\nchmod +x obj/.wrapper/{name}"
+        for name, text in wanted.items()
+    ]
+    lines.append('export PATH="$PWD/obj/.wrapper:$PATH"')
+    return "".join(f"{line}\n" for line in lines) if wanted else ""
 
 
 def _comment(source: Source) -> str:
