@@ -151,11 +151,14 @@ class Lab:
                 with tempfile.TemporaryDirectory(dir=self.workspace.dir("tmp")) as scratch:
                     apply(plan.series, plan.source.path, Path(scratch), self.progress)
 
-    def forecast(self, variants: Sequence[str]) -> list[Forecast]:
-        """The kernels of variants that are not built yet, and about how long each takes."""
+    def forecast(self, variants: Sequence[str], layouts: int = 1) -> list[Forecast]:
+        """The kernels of variants that are not built yet, and about how long each takes.
+
+        Each is wanted in so many layouts.
+        """
         from harness.kernel.build.forecast import forecast  # noqa: PLC0415
 
-        return forecast(self.workspace, self.project, variants)
+        return forecast(self.workspace, self.project, variants, layouts)
 
     def usual_variants(self) -> list[str]:
         """The default variants, but for those whose series is still empty; warns of these."""

@@ -179,7 +179,9 @@ def preview(lab: Lab, plan: Plan, resumed: Path | None) -> None:
     from harness.kernel.build import forecast  # noqa: PLC0415
     from harness.measure import plan_words, workloads  # noqa: PLC0415
 
-    if first := forecast.words(lab.on_base(plan.base).forecast(plan.variants)):
+    if first := forecast.words(
+        lab.on_base(plan.base).forecast(plan.variants, plan.layouts)
+    ):
         common.say(first)
     if resumed is not None:
         common.say(f"{len(lab.boots_left(resumed))} of {len(plan.boots)} boots are left")

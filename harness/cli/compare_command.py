@@ -42,6 +42,7 @@ RunDirectory = Annotated[
 Mail = Annotated[
     bool, typer.Option("--mail", help="Print plain text, 72 columns, for a mailing list.")
 ]
+MOST_LAYOUTS = 64
 VERDICTS = ("higher", "lower", "cannot tell")
 
 
@@ -68,6 +69,13 @@ Patience = Annotated[
         "--seconds", min=0.1, help="How long a run of the program may take on a fast machine [60].",
     ),
 ]
+Layouts = Annotated[
+    int | None,
+    typer.Option(
+        "--layouts", min=1, max=MOST_LAYOUTS, metavar="K",
+        help="Measure each kernel in K layouts: the same code at other addresses [1].",
+    ),
+]
 Unrelated = Annotated[
     bool, typer.Option("--unrelated", help="Compare although the two share no history.")
 ]
@@ -87,6 +95,7 @@ def compare(
     config: Fragments = None,
     accel: Accels = None,
     boots: Boots = None,
+    layouts: Layouts = None,
     repeat: Repeat = None,
     threads: Threads = None,
     rounds: Rounds = None,
@@ -126,7 +135,7 @@ def compare(
         lab.reserve(out)
     plan = lab.plan(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
-        command="compare", overrides=overrides(threads, boots, repeat, rounds, workload),
+        command="compare", overrides=overrides(threads, boots, repeat, rounds, workload, layouts),
     )
     conclude(lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on))
 
@@ -149,13 +158,14 @@ def _measured(
 
 def overrides(
     threads: common.Numbers | None, boots: int | None, repeat: int | None, rounds: int | None,
-    workload: Words | None,
+    workload: Words | None, layouts: int | None = None,
 ) -> Overrides:
     """What the options change of the profile."""
     from harness.measure.planning import Overrides  # noqa: PLC0415
 
     return Overrides(
-        threads=threads, boots=boots, repeat=repeat, rounds=rounds, workloads=workload
+        threads=threads, boots=boots, repeat=repeat, rounds=rounds, workloads=workload,
+        layouts=1 if layouts is None else layouts,
     )
 
 

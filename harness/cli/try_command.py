@@ -13,6 +13,7 @@ from harness.cli.compare_command import (
     Conclusion,
     FailOn,
     Fragments,
+    Layouts,
     Mail,
     Measured,
     RunDirectory,
@@ -48,6 +49,7 @@ def try_series(
     config: Fragments = None,
     accel: Accels = None,
     boots: Boots = None,
+    layouts: Layouts = None,
     repeat: Repeat = None,
     threads: Threads = None,
     rounds: Rounds = None,
@@ -91,7 +93,7 @@ def try_series(
     plan = lab.plan(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
         command="try",
-        overrides=compare_command.overrides(threads, boots, repeat, rounds, workload),
+        overrides=compare_command.overrides(threads, boots, repeat, rounds, workload, layouts),
     )
     compare_command.conclude(
         lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on)

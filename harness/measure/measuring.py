@@ -44,9 +44,9 @@ class Supplier(Protocol):
 
     def build(
         self, variant: str, *, source: Path | None = None, mirror: str | None = None,
-        jobs: int | None = None,
+        jobs: int | None = None, layout: int = 0,
     ) -> Build:
-        """The kernel of a variant."""
+        """The kernel of a variant, in one of its layouts."""
         ...
 
     def image(self, mirror: str | None = None) -> Image:
@@ -176,14 +176,16 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
         if isinstance(one, Declared) and one.source:
             compile_static(lab.workspace, one.source)
     builds = {
-        name: lab.build(name, source=making.source, mirror=making.mirror, jobs=making.jobs)
-        for name in plan.variants
+        (name, layout): lab.build(
+            name, source=making.source, mirror=making.mirror, jobs=making.jobs, layout=layout
+        )
+        for name in plan.variants for layout in range(plan.layouts)
     }
-    for name, build in builds.items():
-        _note(writer.run, name, build)
+    for build in builds.values():
+        _note(writer.run, build)
     writer.run.image = lab.image(making.mirror).record
     programs = lab.programs()
-    chosen = _accels(lab, plan, builds[plan.variants[0]])
+    chosen = _accels(lab, plan, builds[plan.variants[0], 0])
     writer.run.accels = [accel.record() for accel in chosen.values()]
     version = ".".join(map(str, accels.qemu_version(qemu.binary())))
     writer.run.emulator = Emulator(binary=qemu.BINARY, version=version)
@@ -191,8 +193,9 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
 
     def open_session(boot: PlannedBoot, folder: Path, plugin: Sequence[str]) -> Session:
         return lab.boot(
-            builds[boot.variant], machine=plan.machine, smp=plan.smp, memory=plan.memory,
-            append=plan.cmdline, accel=boot.accel, directory=folder, plugin=plugin,
+            builds[boot.variant, boot.layout], machine=plan.machine, smp=plan.smp,
+            memory=plan.memory, append=plan.cmdline, accel=boot.accel, directory=folder,
+            plugin=plugin,
         )
 
     names: dict[str, AccelName] = {asked: accel.name for asked, accel in chosen.items()}
@@ -204,7 +207,7 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
     def profiler(boot: PlannedBoot, folder: Path) -> recorder.BootProfiler | None:
         if maker is None or names[boot.accel] != "icount":
             return None
-        return maker.boot(boot, builds[boot.variant], folder)
+        return maker.boot(boot, builds[boot.variant, boot.layout], folder)
 
     runner = Runner(Bench(
         plan, known, programs, partial(compile_static, lab.workspace), names, open_session,
@@ -214,15 +217,19 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
     return runner.crashes
 
 
-def _note(run: Run, variant: str, build: Build) -> None:
+def _note(run: Run, build: Build) -> None:
     """Put a build into the record; a run is not gone on with on another kernel."""
-    known = run.kernels.get(variant)
+    variant, layout = build.variant, build.kernel.layout.number
+    known = run.kernel(variant, layout)
     if known is not None and known.key != build.key:
         raise UserError(
             f"the run was begun with another kernel of {variant} ({known.key}, today it is "
             f"{build.key})", hint="start a new run, or undo what was changed",
         )
-    run.kernels[variant] = build.kernel
+    if layout == 0:
+        run.kernels[variant] = build.kernel
+    elif known is None:
+        run.other_layouts.append(build.kernel)
 
 
 def _accels(lab: Supplier, plan: Plan, build: Build) -> dict[str, Accel]:

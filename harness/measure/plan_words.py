@@ -45,6 +45,8 @@ def _long(of: float) -> str:
 
 
 def _name(boot: PlannedBoot) -> str:
-    return boot.variant + (" (control)" if boot.control else "") + (
-        "" if boot.again is None else " (again)"
-    )
+    marks = [
+        *([f"layout {boot.layout}"] if boot.layout else []),
+        *(["control"] if boot.control else []), *([] if boot.again is None else ["again"]),
+    ]
+    return boot.variant + (f" ({', '.join(marks)})" if marks else "")

@@ -33,6 +33,8 @@ class Overrides:
     """An A/A control; None: where time is measured and there are variants to compare."""
     thp: Thp | None = None
     """Transparent huge pages of every cell."""
+    layouts: int = 1
+    """In how many layouts each kernel is measured."""
     again: bool = True
     """Whether a counted boot is done once more, to see that it repeats."""
 
@@ -90,10 +92,12 @@ def make_plan(
     ]
     return Plan(
         command=where.command, profile=profile, base=project.config.defaults.base,
-        variants=list(variants),
+        variants=list(variants), layouts=overrides.layouts,
         accel=",".join(block.accel for block in blocks), machine=where.machine, smp=where.smp,
         memory=where.memory, cmdline=where.cmdline, cells=cells, blocks=blocks,
-        boots=schedule(variants, cells, blocks, again=overrides.again), comparisons=pairs,
+        boots=schedule(
+            variants, cells, blocks, layouts=overrides.layouts, again=overrides.again
+        ), comparisons=pairs,
         published=project.config.published,
     )
 

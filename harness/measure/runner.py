@@ -87,7 +87,7 @@ class Runner:
         words_for_qemu = profiler.spec.qemu_args() if profiler else []
         session = self.bench.open_session(boot, folder, words_for_qemu)
         record = bootrecords.begin(session, boot.index, boot.variant, self.writer.directory)
-        record.control, record.seed = boot.control, boot.seed
+        record.control, record.seed, record.layout = boot.control, boot.seed, boot.layout
         todo = [cell for cell in self._cells(boot) if not self._is_done(boot, cell)]
         current: Cell | None = None
         watch = HostWatch()

@@ -6,6 +6,8 @@
   others. Whatever it seems to differ by is what this run takes for a difference. It
   gets two thirds of the boots of a variant, at least one: a run of two variants
   becomes a third longer at most.
+* Each round boots every layout of a kernel, the variants of one layout one after the other:
+  what drifts does not look like a layout, and a pair of boots has both in common.
 * Where instructions are counted, the first boot is done again at the end, with the
   same seed: by how much it differs is what a count is worth.
 """
@@ -18,7 +20,8 @@ from harness.records.plans import Block, Cell, PlannedBoot
 
 
 def schedule(
-    variants: Sequence[str], cells: Sequence[Cell], blocks: Sequence[Block], *, again: bool = True
+    variants: Sequence[str], cells: Sequence[Cell], blocks: Sequence[Block], *,
+    layouts: int = 1, again: bool = True,
 ) -> list[PlannedBoot]:
     """All boots in order, accel by accel: counting does not mind when it is done.
 
@@ -28,11 +31,11 @@ def schedule(
     for block in blocks:
         mine = [at for at, cell in enumerate(cells) if cell.accel == block.accel]
         first = len(planned)
-        for number, variant, control in _rounds(variants, block):
+        for number, layout, variant, control in _rounds(variants, block, layouts):
             turn = number % len(mine)
             planned.append(PlannedBoot(
                 index=len(planned), variant=variant, control=control, seed=number,
-                accel=block.accel, cells=mine[turn:] + mine[:turn],
+                layout=layout, accel=block.accel, cells=mine[turn:] + mine[:turn],
             ))
         if block.counts and again:
             one = planned[first]
@@ -40,15 +43,19 @@ def schedule(
     return planned
 
 
-def _rounds(variants: Sequence[str], block: Block) -> Iterator[tuple[int, str, bool]]:
-    """Number of the round, variant, whether it is the control: A B, C B A, A B C, ..."""
+def _rounds(
+    variants: Sequence[str], block: Block, layouts: int
+) -> Iterator[tuple[int, int, str, bool]]:
+    """Number of the round, layout, variant, whether it is the control: A B, C B A, A B C, ..."""
     chosen = _control_rounds(block)
     for number in range(block.rounds):
         order = [(name, False) for name in variants]
         if number in chosen:
             order.append((variants[0], True))
-        for variant, control in order if number % 2 == 0 else reversed(order):
-            yield number, variant, control
+        turn = range(layouts) if number % 2 == 0 else range(layouts)[::-1]
+        for place, layout in enumerate(turn):
+            for variant, control in order if (number + place) % 2 == 0 else reversed(order):
+                yield number, layout, variant, control
 
 
 def _control_rounds(block: Block) -> set[int]:

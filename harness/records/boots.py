@@ -41,6 +41,8 @@ class BootRecord(Record):
     """Index in the run's plan; of a suite's boots their number."""
     variant: Name
     control: bool = False
+    layout: int = 0
+    """Of the kernel that was booted."""
     accel: AccelName
     machine: Name = "guest"
     status: BootStatus

@@ -41,7 +41,7 @@ class Block(FrozenRecord):
 
     accel: str
     rounds: int = Field(ge=1)
-    """Boots of each variant."""
+    """Boots of each variant, in each of its layouts."""
     control: bool = False
     """Whether the first variant is booted a second time as an A/A control."""
 
@@ -63,6 +63,8 @@ class PlannedBoot(FrozenRecord):
     control: bool = False
     """An A/A control: the same build once more, whose samples are kept apart."""
     seed: int = 0
+    layout: int = 0
+    """Which placement of the variant's functions is booted; only boots of one are paired."""
     accel: str = "auto"
     cells: list[int] = Field(default_factory=list)
     """Indices into the plan's cells, in the order in which they run."""
@@ -72,8 +74,11 @@ class PlannedBoot(FrozenRecord):
     @property
     def folder(self) -> str:
         """Name of the directory of its logs."""
-        marks = ("-control" if self.control else "") + ("" if self.again is None else "-again")
-        return f"{self.index:02d}-{self.variant}{marks}"
+        marks = [
+            *([f"layout-{self.layout}"] if self.layout else []),
+            *(["control"] if self.control else []), *([] if self.again is None else ["again"]),
+        ]
+        return "-".join([f"{self.index:02d}", self.variant, *marks])
 
 
 class Pair(FrozenRecord):
@@ -138,6 +143,9 @@ class Plan(FrozenRecord):
     base: str = ""
     """The default base that the variants were resolved with."""
     variants: list[Name]
+    layouts: int = Field(default=1, ge=1)
+    """In how many layouts each variant is measured: the same objects at other addresses. One: as
+    the tree's own build places them."""
     accel: str = "auto"
     """The accels asked for, comma-separated."""
     machine: Name = "guest"

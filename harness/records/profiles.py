@@ -74,7 +74,9 @@ class CellProfile(FrozenRecord):
     boot: int
     """Index of the boot in the run's plan."""
     seed: int | None = None
-    """Of the boot's history: profiles of two variants with one seed are a pair."""
+    """Of the boot's history: profiles of two variants with one seed and layout are a pair."""
+    layout: int = 0
+    """Of the kernel that was booted."""
     workload: Name
     params: Params
     accel: AccelName = "icount"

@@ -32,10 +32,19 @@ class Run(Record):
     host: Host = Field(default_factory=Host)
     plan: Annotated[Plan | SuitePlan, Field(discriminator="kind")]
     kernels: dict[Name, Kernel] = Field(default_factory=dict)
-    """The build of each variant."""
+    """The build of each variant, in layout 0."""
+    other_layouts: list[Kernel] = Field(default_factory=list)
+    """The builds of variants in further layouts; each says which variant and layout it is."""
     workloads: dict[Name, WorkloadRecord] = Field(default_factory=dict)
     """What the metrics of each workload mean."""
     accels: list[AccelChoice] = Field(default_factory=list)
     """What each accel of the plan became here."""
     emulator: Emulator = Field(default_factory=Emulator)
     image: ImageRecord | None = None
+
+    def kernel(self, variant: str, layout: int = 0) -> Kernel | None:
+        """The build of a variant in a layout; None when there is none."""
+        if layout == 0:
+            return self.kernels.get(variant)
+        others = (one for one in self.other_layouts if one.variant == variant)
+        return next((one for one in others if one.layout.number == layout), None)

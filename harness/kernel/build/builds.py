@@ -174,7 +174,7 @@ def _make(
         layout = make.linker.end(make.wrappers)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})
-    kernel = _describe(plan, source, make, config, layout, time.monotonic() - start)
+    kernel = _describe(plan, source, make, config, layout, seconds=time.monotonic() - start)
     with workspace.publish("builds", plan.key) as staging:
         for name, made in ARTEFACTS.items():
             shutil.copyfile(tree.obj / made, staging / name)
@@ -242,7 +242,7 @@ def _matters_to_kconfig(name: str) -> bool:
 
 def _describe(
     plan: BuildPlan, source: Source, make: kbuild.Kbuild, config: str, layout: LayoutRecord,
-    seconds: float,
+    *, seconds: float,
 ) -> Kernel:
     """The content of build.json."""
     patches = plan.series.patches if plan.series else []

@@ -17,7 +17,7 @@ from harness.core.errors import InfrastructureError, UserError
 from harness.core.proc import need, run_logged, tail
 from harness.core.progress import Progress
 from harness.kernel.build import compile_errors, kconfig
-from harness.kernel.build.layoutlink import LayoutLinker
+from harness.kernel.build.layoutlink import AS_IT_IS, LayoutLinker
 
 IMAGE = "bzImage"  # not `all`, which makes modules and reads every makefile of the tree twice
 CONFIG_FILE = ".config"
@@ -103,7 +103,7 @@ class Kbuild:
     variables: Mapping[str, str] = field(default_factory=dict)
     """Variables on make's command line, the same when configuring and compiling."""
     wrapper: Wrapper = Wrapper()
-    linker: LayoutLinker = LayoutLinker()
+    linker: LayoutLinker = AS_IT_IS
 
     @property
     def wrappers(self) -> Path:

@@ -93,3 +93,6 @@ class LayoutLinker:
                 "archives that name their objects, as kernels since 4.19 do with GNU ld",
                 hint="measure without --layouts",
             ) from None
+
+
+AS_IT_IS = LayoutLinker()

@@ -114,7 +114,7 @@ def plan_build(
                 *([f"the series {project.series_name(variant)}"] if absent else [])]
     key = ""
     if source and not absent:
-        key = digest.key(_inputs(source, stack, requested, compiler, compat, layout))
+        key = digest.key(_inputs(source, stack, requested, compiler, compat, layout=layout))
     return BuildPlan(
         variant, base, _lineage(base, source, source_dir),
         f"work/{_slot_name(base, source)}/{config.tree or variant}", source, stack,
@@ -166,7 +166,7 @@ def _symbols(
 
 def _inputs(
     source: Source, series: Series | None, requested: dict[str, str], compiler: str,
-    compat: Compat, layout: int,
+    compat: Compat, *, layout: int,
 ) -> dict[str, object]:
     """Everything that decides what the kernel will be."""
     return {

@@ -40,6 +40,7 @@ class Origin:
     params: Params
     control: bool = False
     seed: int | None = None
+    layout: int = 0
 
 
 @dataclass
@@ -92,7 +93,8 @@ class WindowCollector:
         totals = kernel + user
         return CellProfile(
             run=origin.run, variant=origin.variant, control=origin.control, boot=origin.boot,
-            seed=origin.seed, workload=origin.workload, params=origin.params, repeat=repeat,
+            seed=origin.seed, layout=origin.layout, workload=origin.workload,
+            params=origin.params, repeat=repeat,
             window=number, rounds=len(windows), choice=scale.choice, unit=scale.unit,
             units=scale.units, user=float(user[used].mean()), kernel=float(kernel[used].mean()),
             low=float(totals.min()), high=float(totals.max()), outside=outside,

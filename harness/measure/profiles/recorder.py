@@ -38,7 +38,7 @@ class BootProfiler:
         scale = next((one for one in scales if one is not None), Scale())
         origin = Origin(
             self.run, self.boot.variant, self.boot.index, cell.workload, cell.params,
-            self.boot.control, self.boot.seed,
+            self.boot.control, self.boot.seed, self.boot.layout,
         )
         return self.collector.take(origin, scale)
 
@@ -57,8 +57,8 @@ class RunProfiler:
     """The run's."""
     library: Path
     follow: int = 1
-    """Windows of a series whose call paths are kept, in boots of the first history: following
-    costs as much again as counting."""
+    """Windows of a series whose call paths are kept, in boots of the first history and layout:
+    following costs as much again as counting."""
     _first: int | None = None
     _symbols: dict[str, symbols.Symbols] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class RunProfiler:
             self._symbols[build.key] = symbols.load(build.system_map, build.vmlinux)
         names = self._symbols[build.key]
         self._first = boot.seed if self._first is None else self._first
-        follow = self.follow if boot.seed == self._first else 0
+        follow = self.follow if boot.seed == self._first and not boot.layout else 0
         folder.mkdir(parents=True, exist_ok=True)
         spec = plugin.PluginSpec(
             self.library, folder / "profile.raw", folder / "profile.entries", follow=follow

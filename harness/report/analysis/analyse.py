@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.report.analysis import checks, determinism, findings, rows, words
+from harness.report.analysis import checks, determinism, findings, layout_words, rows, words
 from harness.report.analysis.answer import Sentence, answer
 from harness.report.analysis.determinism import Residual
 from harness.report.analysis.findings import Line
@@ -40,7 +40,7 @@ class Analysis:
     measured_under: tuple[str, ...]
     """Accel and host of every figure, with what it cannot say."""
     notes: tuple[str, ...]
-    """Of the instrument: no A/A control, how well counting repeats."""
+    """Of the instrument: no A/A control, what layouts differ by, how well counting repeats."""
     warnings: tuple[str, ...]
     """To be read before everything else."""
 
@@ -84,7 +84,10 @@ def analyse_data(data: RunData) -> Analysis:
         data, found, residuals, state, answer(found, state), findings.findings(found),
         findings.noise(found), _compared(data),
         tuple(words.accel_caption(*place) for place in places),
-        tuple(filter(None, (_no_control(data, found), determinism.sentence(residuals)))),
+        tuple(filter(None, (
+            _no_control(data, found), *layout_words.sentences(found),
+            determinism.sentence(residuals),
+        ))),
         tuple(warnings),
     )
 

@@ -50,6 +50,18 @@ METHOD: tuple[tuple[str, str], ...] = (
         "it differs from itself by is what this host makes of no change at all.",
     ),
     (
+        "Layouts",
+        "With `--layouts` the layout is a block: boots are compared with boots of the same layout "
+        "only. The effect is the median over layouts; in time its interval goes from one layout's "
+        "effect to another's, by ranks that cover the median with 95 % where there are six layouts "
+        "or more, else from the least to the greatest (of three layouts 75 %; David and Nagaraja, "
+        "Order statistics, 2003), and the test adds up the rank sums within layouts (van Elteren "
+        "1960, exact). Layout's share of the variance is the intraclass correlation ICC(1) of the "
+        "changes of pairs of boots: one-way random effects, components by the analysis of variance "
+        "(Searle, Casella and McCulloch, Variance components, 1992). A count must not depend on "
+        "the layout, and the report says whether it does.",
+    ),
+    (
         "Runs over time",
         "In a trend the run is the unit: each has its own day and host load. In counts and exact "
         "quantities a step is a difference between neighbouring runs, as between two variants of "

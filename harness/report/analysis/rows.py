@@ -34,6 +34,8 @@ class History(NamedTuple):
     run: str
     seed: int | None
     number: int
+    layout: int = 0
+    """Of the kernel that was booted; only boots of one layout are paired."""
 
 
 class Place(NamedTuple):
@@ -135,7 +137,9 @@ def _per_boot(data: RunData) -> pd.DataFrame:
     """One value per boot and cell: the median of the repeats."""
     by = [*GROUP, "column", "run", "boot"]
     grouped = data.results.groupby(by, sort=False, dropna=False)
-    return grouped.agg(value=("value", "median"), seed=("seed", "first")).reset_index()
+    return grouped.agg(
+        value=("value", "median"), seed=("seed", "first"), layout=("layout", "first")
+    ).reset_index()
 
 
 def _draft(
@@ -152,7 +156,10 @@ def _draft(
             values[column] = _by_history(mine)
     comparisons: dict[Column, Comparison] = {}
     for column, first in pairs.baselines((run.plan for run in data.runs), list(values)).items():
-        one = verdict.compare(metric, accel, values[first], values[column], residual)
+        one = verdict.compare(
+            metric, accel, values[first], values[column], residual,
+            layout=lambda history: history.layout,
+        )
         comparisons[column] = dataclasses.replace(
             one, control=column.control, variant=column, baseline=first
         )
@@ -162,12 +169,14 @@ def _draft(
 def _by_history(boots: pd.DataFrame) -> dict[History, float]:
     """History to value, one entry a boot."""
     found: dict[History, float] = {}
-    columns = zip(boots["run"], boots["boot"], boots["seed"], boots["value"], strict=True)
-    for run, boot, seed, value in columns:
-        name = History(str(run), None, int(boot))
+    columns = zip(
+        boots["run"], boots["boot"], boots["seed"], boots["layout"], boots["value"], strict=True
+    )
+    for run, boot, seed, layout, value in columns:
+        name = History(str(run), None, int(boot), int(layout))
         if not pd.isna(seed):
             again = 0
-            while (name := History(str(run), int(seed), again)) in found:
+            while (name := History(str(run), int(seed), again, int(layout))) in found:
                 again += 1
         found[name] = float(value)
     return found

@@ -6,14 +6,16 @@ rules is said in :mod:`harness.report.analysis.method`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import numpy as np
 
 from harness.records.workloads import Metric
-from harness.report.analysis import stats
+from harness.report.analysis import layout_blocks, stats
+from harness.report.analysis.layout_blocks import LayoutBoots, LayoutSplit
 from harness.report.data.identity import Column
 
 SAME_MARGIN_PCT = 5.0  # "same within X %" is said for no larger X
@@ -24,7 +26,7 @@ LEAST_COUNTED = 2  # boots of each side: one count says nothing of what another 
 LEAST_FOR_BOOTSTRAP = 5  # below, no resampling of a median has anything like 95 % coverage
 
 Method = Literal["exact", "slack", "counted", "paired", "test"]
-IntervalKind = Literal["", "bootstrap", "range", "pairs"]
+IntervalKind = Literal["", "bootstrap", "range", "pairs", "layouts"]
 Word = Literal["lower", "higher", "same", "cannot tell", ""]
 NOBODY = Column("")
 H = TypeVar("H", bound=Hashable)  # what names a history
@@ -40,8 +42,9 @@ class Comparison:
     """Of the medians, in the metric's unit; of pairs the median of their differences."""
     interval: tuple[float, float] | None = None
     interval_kind: IntervalKind = ""
-    """``bootstrap`` (95 %), ``range`` (smallest to largest ratio of two boots) or ``pairs``
-    (smallest to largest ratio of two boots with one history)."""
+    """``bootstrap`` (95 %), ``range`` (smallest to largest ratio of two boots), ``pairs``
+    (smallest to largest ratio of two boots with one history) or ``layouts`` (from the effect of
+    one layout to that of another)."""
     p: float | None = None
     p_holm: float | None = None
     verdict: str = ""
@@ -50,6 +53,10 @@ class Comparison:
     baseline: Column = NOBODY
     before: Sequence[float] = field(default=(), repr=False)
     after: Sequence[float] = field(default=(), repr=False)
+    layouts: LayoutSplit | None = None
+    """What the layouts of the kernels say one by one, where there are several."""
+    least_p: float | None = None
+    """The smallest p-value that the test could reach; None: without a test."""
 
     @property
     def word(self) -> Word:
@@ -72,12 +79,13 @@ class Comparison:
 
 def compare(
     metric: Metric, accel: str, before: Mapping[H, float], after: Mapping[H, float],
-    residual_pct: float = 0.0,
+    residual_pct: float = 0.0, *, layout: Callable[[H], int] = lambda _: 0,
 ) -> Comparison:
     """Compare two sides, each a mapping from history to the boot's value.
 
     A history is the seed of the boot's preamble, or (run, boot) when it had none (then no two
-    boots are paired). ``residual_pct``: by how much a count differed when the same boot was done
+    boots are paired). ``layout`` says which layout of its kernel a boot is of.
+    ``residual_pct``: by how much a count differed when the same boot was done
     twice; no smaller difference is one. What is tested gets its verdict from :func:`decide`, once
     all cells are known.
     """
@@ -91,12 +99,18 @@ def compare(
     if metric.slack and first and second and _reach(first, second) <= metric.slack:
         text = f"same within {_reach(first, second):g} {metric.unit}"
         return replace(result, method="slack", verdict=text)
+    blocks = layout_blocks.blocks(before, after, layout)
+    result = replace(result, layouts=layout_blocks.split(blocks, paired=accel == "icount"))
     if accel == "icount":
-        common = [seed for seed in before if seed in after]
-        if len(common) >= LEAST_HISTORIES and all(before[seed] for seed in common):
-            return _paired(result, [(before[s], after[s]) for s in common], residual_pct)
-        verdict = _counted(first, second, len(common), residual_pct)
+        pairs = [pair for block in blocks for pair in block.pairs]
+        histories = max((len(block.pairs) for block in blocks), default=0)
+        if histories >= LEAST_HISTORIES and all(one for one, _ in pairs):
+            return _paired(result, pairs, residual_pct)
+        verdict = _counted(first, second, histories, residual_pct)
         return _ranged(replace(result, method="counted", verdict=verdict))
+    if result.layouts is not None:
+        return _blocked(result, result.layouts, blocks)
+    result = replace(result, least_p=stats.smallest_p(len(first), len(second)))
     if min(len(first), len(second)) >= LEAST_FOR_BOOTSTRAP:
         ends = stats.bootstrap_ratio(first, second)
         result = replace(result, interval=ends, interval_kind="bootstrap" if ends else "")
@@ -159,13 +173,29 @@ def _ranged(result: Comparison) -> Comparison:
     return replace(result, interval=(low, high), interval_kind="range")
 
 
+def _blocked(
+    result: Comparison, layouts: LayoutSplit, blocks: Sequence[LayoutBoots]
+) -> Comparison:
+    """The comparison of boots in time, those of each layout among themselves."""
+    before, after = layout_blocks.levelled(blocks)
+    return replace(
+        result, ratio=layouts.ratio, difference=layouts.difference, interval=layouts.interval,
+        interval_kind="layouts", before=before, after=after,
+        p=stats.blocked_mann_whitney([(block.before, block.after) for block in blocks]),
+        least_p=stats.smallest_blocked_p(
+            [(len(block.before), len(block.after)) for block in blocks]
+        ),
+    )
+
+
 def _direction(ratio: float) -> str:
     return "lower" if ratio < 1 else "higher"
 
 
 def _tested(comparison: Comparison, p: float, cells: int) -> str:
     before, after = comparison.before, comparison.after
-    enough = stats.smallest_p(len(before), len(after)) * cells <= stats.ALPHA
+    least = 1.0 if comparison.least_p is None else comparison.least_p
+    enough = least * cells <= stats.ALPHA
     ends, ratio = comparison.interval_pct, comparison.ratio
     if enough and ends is not None and ratio is not None:
         if p <= stats.ALPHA and (ends[0] > 0 or ends[1] < 0):
@@ -174,7 +204,9 @@ def _tested(comparison: Comparison, p: float, cells: int) -> str:
         if p > stats.ALPHA and bound <= SAME_MARGIN_PCT:
             return same_within(bound)
     effect = max(abs(comparison.delta_pct or 0), TARGET_PCT) / 100
-    return cannot_tell(stats.boots_to_decide(before, after, effect, cells))
+    more = stats.boots_to_decide(before, after, effect, cells)
+    each = len(comparison.layouts.effects) if comparison.layouts else 1
+    return cannot_tell(math.ceil(more / each))
 
 
 def _exact(before: Sequence[float], after: Sequence[float], metric: Metric) -> str:
@@ -226,6 +258,8 @@ def _paired(
     else:
         verdict = cannot_tell(len(ratios))
     difference = float(np.median([after - before for before, after in pairs]))
+    if result.layouts is not None:
+        ratio, difference = result.layouts.ratio, result.layouts.difference
     return replace(
         result, method="paired", ratio=ratio, difference=difference,
         interval=(min(ratios), max(ratios)), interval_kind="pairs", verdict=verdict,

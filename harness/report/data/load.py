@@ -140,7 +140,8 @@ def _sides(raw: pd.DataFrame) -> list[tuple[str, bool]]:
 
 def _empty() -> pd.DataFrame:
     frame = pd.DataFrame({column: [] for column in COLUMNS})
-    types = {"value": float, "t": float, "used": bool, "boot": int, "repeat": int, "column": int}
+    types = {"value": float, "t": float, "used": bool, "boot": int, "repeat": int, "column": int,
+             "layout": int}
     return frame.astype({**types, "seed": "Int64", "again": "Int64"})
 
 
@@ -151,12 +152,14 @@ def _frame(run: LoadedRun, identity: Identity, warnings: list[str]) -> pd.DataFr
     frame = run.raw.copy()
     seeds = {boot: record.seed for boot, record in run.last_records().items()}
     again = {boot.index: boot.again for boot in run.plan.boots}
+    layouts = {boot.index: boot.layout for boot in run.plan.boots}
     sides = zip(frame["variant"], frame["control"], strict=True)
     frame["column"] = [identity.column(run.name, str(v), bool(c)) for v, c in sides]
     frame["base"] = frame["variant"].map(lambda variant: identity.base(run.name, variant))
     frame["run"] = run.name
     frame["machine"] = identity.machines[run.name]
     frame["seed"] = [seeds.get(boot) for boot in frame["boot"]]
+    frame["layout"] = [layouts.get(boot, 0) for boot in frame["boot"]]
     frame["again"] = [again.get(boot) for boot in frame["boot"]]
     frame["used"] = np.isfinite(frame["value"])
     frame = frame.reindex(columns=COLUMNS).astype({"seed": "Int64", "again": "Int64"})

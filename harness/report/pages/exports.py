@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from harness.report.analysis.analyse import Analysis
+from harness.report.analysis.layout_blocks import LayoutSplit
 from harness.report.analysis.rows import GROUP, Row
 from harness.report.analysis.verdict import Comparison
 from harness.report.pages import origins
@@ -85,6 +87,33 @@ def _comparison(one: Comparison) -> dict[str, Json]:
         "p_holm": _rounded(one.p_holm, 6),
         "method": one.method,
         "verdict": one.verdict or None,
+        "layouts": _layouts(one.layouts),
+    }
+
+
+def _layouts(split: LayoutSplit | None) -> dict[str, Json] | None:
+    """The effect of each layout, and layout's share of the variance; None of one layout alone."""
+    if split is None:
+        return None
+    parts = split.parts
+    deviations = {
+        "between_sd_pct": _rounded(math.sqrt(parts.between)),
+        "within_sd_pct": None if parts.within is None else _rounded(math.sqrt(parts.within)),
+    }
+    return {
+        "effects": [
+            {"layout": one.layout, "delta_pct": _rounded(one.delta_pct),
+             "difference": _rounded(one.difference), "baseline": _plain(one.baseline),
+             "pairs": one.pairs}
+            for one in split.effects
+        ],
+        "delta_pct": _rounded(100 * (split.ratio - 1)),
+        "interval_pct": [_rounded(100 * (end - 1)) for end in split.interval],
+        "coverage": _rounded(split.coverage),
+        "share_of_variance": _rounded(parts.share),
+        **deviations,
+        "p": _rounded(parts.p, 6),
+        "baseline_moves_pct": _rounded(split.level_pct),
     }
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from harness.records.boots import BootRecord
 from harness.records.kernels import Kernel
-from harness.records.plans import Cell
+from harness.records.plans import Cell, PlannedBoot
 from harness.records.store import BOOTS_FILE, RUN_FILE, SAMPLES_FILE
 from harness.report.analysis import words
 from harness.report.data.identity import plural
@@ -54,8 +54,7 @@ def run_table(run: LoadedRun) -> Table:
                   f"{plural(len(record.image.packages), 'package')}" if record.image else ""),
         *(("trees were mended", text) for text in _mended(record.kernels)),
         ("plan", "; ".join(f"{key} {value}" for key, value in options.items() if value)),
-        ("order of boots", ", ".join(boot.variant + (" (control)" if boot.control else "")
-                                     for boot in plan.boots)),
+        ("order of boots", ", ".join(_planned(boot) for boot in plan.boots)),
         ("done again", ", ".join(again)),
         ("cells", "; ".join(_cell(cell) for cell in plan.cells)),
         *(("guest's uname", text) for text in _each(boot.state.uname for boot in run.boots)),
@@ -64,6 +63,13 @@ def run_table(run: LoadedRun) -> Table:
     ]
     return Table(f"Run {run.name}", ["what", "value"],
                  [[name, clean(value)] for name, value in facts if value])
+
+
+def _planned(boot: PlannedBoot) -> str:
+    """``base``, ``base (layout 1, control)``."""
+    marks = [*([f"layout {boot.layout}"] if boot.layout else []),
+             *(["control"] if boot.control else [])]
+    return boot.variant + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _cell(cell: Cell) -> str:
@@ -89,11 +95,20 @@ def kernel_table(run: LoadedRun) -> Table:
     """Kernel release, config digest, patches and compiler of each variant; none known: no rows."""
     columns = ["variant", "base", "release", "config digest", "patches", "compiler", "build"]
     rows = [
-        [name, kernel.base, kernel.release, kernel.config_digest[:16] or "?", _patches(kernel),
-         kernel.compiler or "?", kernel.key]
-        for name, kernel in run.run.kernels.items()
+        [_built(kernel), kernel.base, kernel.release, kernel.config_digest[:16] or "?",
+         _patches(kernel), kernel.compiler or "?", kernel.key]
+        for kernel in (*run.run.kernels.values(), *run.run.other_layouts)
     ]
     return Table(f"Kernels of run {run.name}", columns, rows)
+
+
+def _built(kernel: Kernel) -> str:
+    """The variant, and of another layout its number and what was put between objects."""
+    layout = kernel.layout
+    if not layout.number:
+        return kernel.variant
+    gaps = f"{layout.gap_bytes:,} bytes before {plural(layout.objects, 'object')}"
+    return f"{kernel.variant}, layout {layout.number} ({gaps})"
 
 
 def _patches(kernel: Kernel) -> str:
@@ -117,7 +132,7 @@ def _boot(record: BootRecord) -> list[str]:
     loads = [*record.host_load[:1], *([] if host.load is None else [host.load])]
     taken = [x for x in (host.others_pct, host.steal_pct) if x is not None]
     return [
-        str(record.boot), record.variant + (" (control)" if record.control else ""),
+        str(record.boot), _booted(record),
         words.short_accel(record.accel), _status(record), record.started,
         "-" if ready is None else f"{ready:.1f}",
         ", ".join(f"{load:.1f}" for load in loads) or "-",
@@ -125,6 +140,11 @@ def _boot(record: BootRecord) -> list[str]:
         " to ".join(dict.fromkeys(f"{mhz:.0f}" for mhz in host.mhz)) or "-",
         ", ".join(map(str, host.pinned)) or "-", clean(record.state.thp) or "-",
     ]
+
+
+def _booted(record: BootRecord) -> str:
+    layout = f", layout {record.layout}" if record.layout else ""
+    return f"{record.variant}{layout}{' (control)' if record.control else ''}"
 
 
 def _status(record: BootRecord) -> str:

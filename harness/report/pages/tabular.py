@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from harness.records.plans import Published
-from harness.report.analysis import words
+from harness.report.analysis import layout_words, words
 from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.determinism import Residual
 from harness.report.analysis.findings import Line, Tone, tone
@@ -249,6 +250,44 @@ def _beside_table(rows: Sequence[Row], pairs: Sequence[tuple[str, Column]]) -> T
     numeric = frozenset(range(2, len(columns), 2))
     return Table(f"The pairs side by side. {CAUTION} Measured under {measured(rows[0].place)}",
                  columns, lines, numeric, frozenset(place + 1 for place in numeric), tones)
+
+
+def layout_tables(analysis: Analysis) -> list[Table]:
+    """What each layout says of each cost, one table for each accel, base and host."""
+    splits = layout_words.splits(analysis.rows)
+    places = list(dict.fromkeys(row.place for row, _ in splits))
+    return [_layout_table(place, [s for s in splits if s[0].place == place]) for place in places]
+
+
+def _layout_table(place: Place, splits: Sequence[layout_words.Split]) -> Table:
+    numbers = sorted({one.layout for _, split in splits for one in split.effects})
+    columns = ["cell", "effect\nmedian of layouts", *(f"layout {number}" for number in numbers),
+               "share of variance\nbetween, within layouts; p", "baseline moves by"]
+    lines = []
+    for row, split in splits:
+        changes = {one.layout: one for one in split.effects}
+        ends = " to ".join(words.percent(100 * (end - 1))[:-2] for end in split.interval)
+        line = [_two_lines(f"{row.cell}, {words.metric_label(row.metric)}"),
+                f"{words.percent(100 * (split.ratio - 1))}\n{ends} %"]
+        line += [
+            f"{words.percent(changes[number].delta_pct)}\n"
+            f"{words.number(changes[number].baseline)}, {plural(changes[number].pairs, 'pair')}"
+            if number in changes else "-" for number in numbers
+        ]
+        within = split.parts.within
+        sizes = [split.parts.between, *([] if within is None else [within])]
+        deviations = ", ".join(layout_words.points(math.sqrt(size)) for size in sizes)
+        p = "" if split.parts.p is None else f"; {split.parts.p:.2g}"
+        line += [f"{layout_words.share(split)}\n{deviations}{p}",
+                 words.percent(split.level_pct)[1:]]
+        lines.append(line)
+    coverage = min(split.coverage for _, split in splits)
+    caption = (
+        "The change in each layout, with the baseline's median there. The interval of the effect "
+        f"covers the median over all layouts with {100 * coverage:.0f} %. p is of the F test that "
+        f"layouts do not differ. Measured under {measured(place)}"
+    )
+    return Table(caption, columns, lines, frozenset(range(1, len(columns))))
 
 
 def determinism_table(found: Sequence[Residual]) -> Table:

@@ -111,6 +111,7 @@ def _context(
         "plots": of_workload,
         "change_plots": [plot for plot in over if not plot.appendix],
         "profiles": write_profiles([run.directory for run in data.runs], directory),
+        "layouts": tabular.layout_tables(analysis),
         "method": METHOD,
         "determinism":
             tabular.determinism_table(analysis.residuals) if analysis.residuals else None,

@@ -197,5 +197,6 @@ def _interval_text(lines: Sequence[Mark]) -> str:
         "bootstrap": "Solid line: 95 % bootstrap interval.",
         "range": "Dotted line: smallest to largest ratio of two boots (too few for an interval).",
         "pairs": "Solid line: smallest to largest ratio of two boots with the same history.",
+        "layouts": "Solid line: from the effect of one layout to that of another.",
     }
     return " ".join(texts[kind] for kind in sorted(kinds) if kind in texts)

@@ -132,7 +132,8 @@ def compare(
     profiles: Iterable[CellProfile], before: str, after: str,
     groups: grouping.Groups | None = None,
 ) -> list[ProfileDifference]:
-    """A difference for each cell that both variants have; boots are paired by seed.
+    """A difference for each cell that both variants have; boots are paired by layout and
+    seed.
 
     Profiles of the A/A control are left out. Cells stand in the order of the profiles.
     """
@@ -148,11 +149,12 @@ def compare(
     ]
 
 
-def _histories(profiles: Sequence[CellProfile]) -> dict[int, list[CellProfile]]:
-    """By seed; a history that was booted again counts once, with its first boot."""
-    found: dict[int, list[CellProfile]] = {}
+def _histories(profiles: Sequence[CellProfile]) -> dict[tuple[int, int], list[CellProfile]]:
+    """By layout and seed; a history that was booted again counts once, with its first boot."""
+    found: dict[tuple[int, int], list[CellProfile]] = {}
     for profile in profiles:
-        same = found.setdefault(profile.boot if profile.seed is None else profile.seed, [])
+        seed = profile.boot if profile.seed is None else profile.seed
+        same = found.setdefault((profile.layout, seed), [])
         if not same or same[0].boot == profile.boot:
             same.append(profile)
     return found
@@ -162,9 +164,9 @@ def _pairs(
     one: Sequence[CellProfile], other: Sequence[CellProfile]
 ) -> list[tuple[list[CellProfile], list[CellProfile]]]:
     first, second = _histories(one), _histories(other)
-    common = [seed for seed in first if seed in second]
+    common = [history for history in first if history in second]
     if common:
-        return [(first[seed], second[seed]) for seed in common]
+        return [(first[history], second[history]) for history in common]
     return list(zip(first.values(), second.values(), strict=False))
 
 

@@ -111,6 +111,18 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(tree: Path, tmp_path: 
     assert not list(elsewhere.iterdir())
 
 
+def test_layouts_are_planned_for_both_commits(tree: Path, tmp_path: Path) -> None:
+    words = ["compare", str(tree), "main", "topic", "--dry-run", "--boots", "1"]
+    flags = ["--layouts", "2", "--workspace", str(tmp_path / "w")]
+    code, out, err = harness(*words, *flags, cwd=tmp_path)
+    assert code == 0, err
+    assert "2 other layouts" in out
+    assert "base, tip, tip (layout 1), base (layout 1), base (again)" in out
+    code, _, err = harness(*words, "--layouts", "0", cwd=tmp_path)
+    assert code == 2
+    assert "--layouts" in err
+
+
 def test_a_program_of_the_users_is_a_workload(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,3 +34,11 @@ def test_the_words() -> None:
     both = [forecast.Forecast("before", 480), forecast.Forecast("after", 60)]
     assert forecast.words(both) == \
         "to be built first, about 9 minutes (minutes each: before 8, after 1)"
+
+
+def test_another_layout_is_only_linked(tmp_path: Path) -> None:
+    workspace, project = Workspace(tmp_path / "w"), small_project(tmp_path)
+    found = forecast.forecast(workspace, project, ["before"], layouts=3)
+    assert [one.layout for one in found] == [0, 1, 2]
+    assert found[1].seconds == found[2].seconds < found[0].seconds / 10
+    assert ", 2 other layouts " in forecast.words(found)

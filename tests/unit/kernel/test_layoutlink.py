@@ -32,7 +32,9 @@ def test_a_gap_is_the_layouts_and_the_objects() -> None:
     assert {gap_before(0, name) for name in names} == {0}
 
 
-def test_only_what_is_linked_whole_gets_gaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_is_linked_whole_gets_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     names = [f"{number}.o" for number in range(20)]
     for name in names:

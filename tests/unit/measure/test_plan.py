@@ -10,6 +10,7 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.measure import preamble, workloads
+from harness.measure.plan_words import describe
 from harness.measure.planning import Overrides, Where, make_plan
 from harness.measure.runner import estimate
 from harness.measure.workloads.multi_fault import MultiFault
@@ -51,6 +52,36 @@ def test_the_control_is_interleaved_and_costs_a_third_at_most(boots: int, expect
     found = "".join(order(make(boots=boots)))
     assert found == expected
     assert boots == 1 or found.count("C") <= 2 * boots / 3
+
+
+def test_layouts_are_interleaved_and_their_variants_side_by_side() -> None:
+    plan = make(boots=2, control=False, layouts=3)
+    found = [f"{'AB'[b.variant == 'after']}{b.layout}" for b in plan.boots]
+    assert found == ["A0", "B0", "B1", "A1", "A2", "B2", "B2", "A2", "A1", "B1", "B0", "A0"]
+    assert plan.layouts == 3
+    assert make(boots=2).layouts == 1
+    assert {b.layout for b in make(boots=2).boots} == {0}
+
+
+def test_a_layout_has_the_histories_of_every_other_and_its_own_control() -> None:
+    plan = make("icount,tcg", boots=2, layouts=2)
+    counted = [b for b in plan.boots if b.accel == "icount" and b.again is None]
+    for layout in (0, 1):
+        for variant in ("before", "after"):
+            mine = [b for b in counted if (b.layout, b.variant) == (layout, variant)]
+            assert sorted(b.seed for b in mine) == [0, 1]
+    assert sorted(b.layout for b in plan.boots if b.control) == [0, 1]
+    assert plan.boots[-1].again is not None
+    assert plan.boots[-1].layout == 0
+
+
+def test_a_boots_folder_and_words_name_its_layout() -> None:
+    plan = make(boots=1, layouts=2)
+    assert [b.folder for b in plan.boots] == [
+        "00-before", "01-after", "02-before-control",
+        "03-before-layout-1-control", "04-after-layout-1", "05-before-layout-1",
+    ]
+    assert "before (layout 1, control), after (layout 1)" in describe(plan)[0]
 
 
 def test_the_control_is_the_first_variant_once_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from harness.records.boots import BootRecord, MachineState
 from harness.records.hosts import AccelChoice, Emulator, HarnessVersion, Host, HostState
+from harness.records.kernels import LayoutRecord
 from harness.records.plans import Block, Cell, Pair, Plan, PlannedBoot
 from harness.records.record import AccelName, Params
 from harness.records.runs import Run
@@ -39,7 +41,7 @@ STRANGE = {
 def make_plan(
     accel: str = "tcg,icount", variants: Sequence[str] = ("before", "after"), *,
     strange: bool = True, boots: int = 2, histories: int = 0,
-    control: bool = True,
+    control: bool = True, layouts: int = 1,
 ) -> Plan:
     """Both measurements of the letter on each clock, and workloads with no labels of their own."""
     found: list[Cell] = []
@@ -60,16 +62,18 @@ def make_plan(
         mine = [n for n, cell in enumerate(found) if cell.accel == name]
         first = len(planned)
         for number in range(rounds):
-            for variant, is_control in sides if number % 2 == 0 else sides[::-1]:
+            order = sides if number % 2 == 0 else sides[::-1]
+            for layout, (variant, is_control) in itertools.product(range(layouts), order):
                 planned.append(PlannedBoot(
                     index=len(planned), variant=variant, control=is_control, seed=number,
-                    accel=name, cells=mine,
+                    layout=layout, accel=name, cells=mine,
                 ))
         if counts:
             planned.append(PlannedBoot(index=len(planned), variant=variants[0], accel=name,
                                        cells=mine, again=first))
     return Plan(
-        profile="quick", base="debian-6.1", variants=list(variants), accel=accel, smp=4,
+        profile="quick", base="debian-6.1", variants=list(variants), layouts=layouts, accel=accel,
+        smp=4,
         memory="4G", cells=found, blocks=blocks, boots=planned, published=[PUBLISHED],
         comparisons=[Pair(baseline=variants[0], variant=v) for v in variants[1:]],
     )
@@ -149,6 +153,11 @@ def write(
         run=name, status="complete", started=started, finished=started, plan=plan,
         harness=HarnessVersion(version="0.1.0", git="550c5078a0"),
         kernels={v: kernel(v, release=release) for v in plan.variants},
+        other_layouts=[
+            kernel(v, release=release).model_copy(update={"layout": LayoutRecord(
+                number=number, objects=1000, gap_bytes=55_000 + number,
+            )}) for v in plan.variants for number in range(1, plan.layouts)
+        ],
         workloads={one: {**WORKLOADS, **STRANGE}[one] for one in used},
         accels=[AccelChoice(name=accels[one], reason="asked for") for one in plan.accels],
         emulator=Emulator(version="10.0.2"),
@@ -172,7 +181,7 @@ def write(
         writer.boot(BootRecord(
             boot=boot.index, variant=boot.variant, control=boot.control,
             accel=accels[boot.accel], status="ok", started=started, seconds_to_ready=5.0,
-            seed=boot.seed, host_load=[1.0, 1.0, 1.0], host=state,
+            seed=boot.seed, layout=boot.layout, host_load=[1.0, 1.0, 1.0], host=state,
             state=MachineState(thp="always madvise [never]", uname="Linux guest", cmdline="x"),
             console=f"boots/{boot.folder}/console.log",
         ))

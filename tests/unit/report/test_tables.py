@@ -39,7 +39,7 @@ def test_golden_row(tmp_path: Path) -> None:
         "comparisons": [{
             "baseline": "before", "variant": "after", "control": False, "delta_pct": -99.7579,
             "difference": -102_192.0, "interval_pct": None, "interval_kind": None, "p": None,
-            "p_holm": None, "method": "exact", "verdict": "lower",
+            "p_holm": None, "method": "exact", "verdict": "lower", "layouts": None,
         }],
         "published": [{"name": "letter", "baseline": 102_640.0, "variant": 248.0,
                        "delta_pct": -99.76}],
