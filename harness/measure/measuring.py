@@ -182,7 +182,7 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
         for name in plan.variants for layout in range(plan.layouts)
     }
     for build in builds.values():
-        _note(writer.run, build)
+        note_build(writer.run, build)
     writer.run.image = lab.image(making.mirror).record
     programs = lab.programs()
     chosen = _accels(lab, plan, builds[plan.variants[0], 0])
@@ -217,7 +217,7 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
     return runner.crashes
 
 
-def _note(run: Run, build: Build) -> None:
+def note_build(run: Run, build: Build) -> None:
     """Put a build into the record; a run is not gone on with on another kernel."""
     variant, layout = build.variant, build.kernel.layout.number
     known = run.kernel(variant, layout)

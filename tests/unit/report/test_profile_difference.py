@@ -16,13 +16,14 @@ from harness.report.profiles.difference import USER, compare, rows
 def profile(
     variant: str, counts: dict[str, float], *, seed: int = 1, boot: int = 0, user: float = 10.0,
     units: float = 2.0, background: dict[str, float] | None = None, control: bool = False,
-    paths: PathTable | None = None,
+    paths: PathTable | None = None, layout: int = 0,
 ) -> CellProfile:
     names = list(counts)
     zeros = [0.0] * len(names)
     return CellProfile(
-        run="r", variant=variant, boot=boot, seed=seed, workload="micro", params={"op": "munmap"},
-        control=control, rounds=7, choice="median", unit="page", units=units, user=user,
+        run="r", variant=variant, boot=boot, seed=seed, layout=layout, workload="micro",
+        params={"op": "munmap"}, control=control, rounds=7, choice="median", unit="page",
+        units=units, user=user,
         kernel=sum(counts.values()), low=sum(counts.values()), high=sum(counts.values()) + 4,
         functions=FunctionTable(
             function=names, file=["memory.c" if n == "zap" else "" for n in names],
@@ -70,6 +71,15 @@ def test_pairs_are_of_one_seed_and_the_control_is_left_out() -> None:
     ], "before", "after")
     (change,) = [c for c in found[0].functions if c.name == "zap"]
     assert (change.low, change.high) == (1.0, 2.0)
+
+
+def test_pairs_are_of_one_layout() -> None:
+    found = compare([
+        profile("before", {"zap": 100}, boot=0), profile("before", {"zap": 300}, boot=1, layout=1),
+        profile("after", {"zap": 302}, boot=2, layout=1), profile("after", {"zap": 104}, boot=3),
+    ], "before", "after")
+    (change,) = [c for c in found[0].functions if c.name == "zap"]
+    assert (change.low, change.high, found[0].histories) == (1.0, 2.0, 2)
 
 
 def test_the_rows_for_programs() -> None:
