@@ -56,7 +56,7 @@ class Comparison:
     layouts: LayoutSplit | None = None
     """What the layouts of the kernels say one by one, where there are several."""
     least_p: float | None = None
-    """The smallest p-value that the test could reach; None: without a test."""
+    """The smallest p-value that the test could reach; None: what so many boots in one block can."""
 
     @property
     def word(self) -> Word:
@@ -110,7 +110,6 @@ def compare(
         return _ranged(replace(result, method="counted", verdict=verdict))
     if result.layouts is not None:
         return _blocked(result, result.layouts, blocks)
-    result = replace(result, least_p=stats.smallest_p(len(first), len(second)))
     if min(len(first), len(second)) >= LEAST_FOR_BOOTSTRAP:
         ends = stats.bootstrap_ratio(first, second)
         result = replace(result, interval=ends, interval_kind="bootstrap" if ends else "")
@@ -194,7 +193,8 @@ def _direction(ratio: float) -> str:
 
 def _tested(comparison: Comparison, p: float, cells: int) -> str:
     before, after = comparison.before, comparison.after
-    least = 1.0 if comparison.least_p is None else comparison.least_p
+    least = comparison.least_p
+    least = stats.smallest_p(len(before), len(after)) if least is None else least
     enough = least * cells <= stats.ALPHA
     ends, ratio = comparison.interval_pct, comparison.ratio
     if enough and ends is not None and ratio is not None:
