@@ -17,7 +17,7 @@ FIRST_CORE_SECONDS = 960.0
 """A whole build on one core, where this workspace has none to go by: 8 minutes on two."""
 AGAIN_SHARE = 0.15
 """Of a whole build's time, for a work tree that has objects of another state of the variant."""
-LINK_SHARE = 0.08
+LINK_SHARE = 0.05
 """Of a whole build's time, for another layout of what is built: it is linked and compressed."""
 
 
