@@ -60,12 +60,6 @@ enum qemu_plugin_cb_flags {
 	QEMU_PLUGIN_CB_RW_REGS,
 };
 
-enum qemu_plugin_mem_rw {
-	QEMU_PLUGIN_MEM_R = 1,
-	QEMU_PLUGIN_MEM_W,
-	QEMU_PLUGIN_MEM_RW,
-};
-
 enum qemu_plugin_op {
 	QEMU_PLUGIN_INLINE_ADD_U64,
 	QEMU_PLUGIN_INLINE_STORE_U64,
@@ -119,12 +113,6 @@ WEAK void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_t
 							    enum qemu_plugin_op op,
 							    qemu_plugin_u64 entry,
 							    uint64_t imm);
-WEAK void qemu_plugin_register_vcpu_mem_inline_per_vcpu(struct qemu_plugin_insn *insn,
-							enum qemu_plugin_mem_rw rw,
-							enum qemu_plugin_op op,
-							qemu_plugin_u64 entry,
-							uint64_t imm);
-
 WEAK struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t size);
 void *qemu_plugin_scoreboard_find(struct qemu_plugin_scoreboard *score,
 				  unsigned int vcpu);

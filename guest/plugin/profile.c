@@ -18,7 +18,7 @@
  * With -icount the guest sees nothing of this: time is instructions.
  *
  * Arguments: out=FILE, entries=FILE (struct entry, ascending), follow=N (windows
- * of a series that are followed; default 1), memory=0|1 (count accesses).
+ * of a series that are followed; default 1).
  * The format of the output is at the records below.
  */
 #include "api.h"
@@ -67,7 +67,7 @@ static size_t nr_faults;
  */
 struct header {
 	char magic[8];
-	uint32_t vcpus, memory;
+	uint32_t vcpus, zero;
 };
 
 struct record {
@@ -87,7 +87,6 @@ struct site {
 	uint64_t pc;
 	uint32_t class, size;
 	uint32_t executed, operations;	/* 0: has none */
-	uint32_t loads, stores;
 };
 
 /* A function in a call path; ids count from 1 in order of appearance. */
@@ -117,9 +116,8 @@ static struct {
 	const char *path;
 	int fd;
 	unsigned int follow;
-	bool memory;
 	int version;
-} config = { .fd = -1, .follow = 1, .memory = true };
+} config = { .fd = -1, .follow = 1 };
 
 static unsigned int nr_vcpus;
 
@@ -240,7 +238,7 @@ static struct site *find_line(const struct line *line)
 			return &sites[line_index[at].site];
 		at = (at + 1) % SITE_BUCKETS;
 	}
-	if (nr_slots + 4 > MAX_SLOTS || nr_sites + line->n > MAX_SITES)
+	if (nr_slots + 2 > MAX_SLOTS || nr_sites + line->n > MAX_SITES)
 		return NULL;
 	line_index[at].key = key;
 	line_index[at].site = nr_sites;
@@ -255,10 +253,6 @@ static struct site *find_line(const struct line *line)
 	last = &sites[nr_sites - 1];
 	if (last->class & X86_REP)
 		last->operations = new_slot();
-	if (config.memory) {
-		last->loads = new_slot();
-		last->stores = new_slot();
-	}
 	return &sites[line_index[at].site];
 }
 
@@ -725,7 +719,8 @@ static void begin_window(uint32_t id)
 		current_stack(running())->depth = 0;	/* a marker stands in user space */
 	for (n = 0; n < nr_nodes; n++)
 		nodes[n].calls = nodes[n].self = 0;
-	memcpy(window.base, counters, sizeof(counters));
+	/* The others were 0 and will have begun at 0. */
+	memcpy(window.base, counters, nr_slots * sizeof(*counters));
 	window.user = state.user;
 	last = state.total;
 }
@@ -896,7 +891,7 @@ static void on_check(unsigned int translated_by, void *data)
 	_exit(1);
 }
 
-/* Counters of a line: of its first instruction, and of memory that any touches. */
+/* A line is counted where it begins. */
 static void count_line(struct qemu_plugin_insn *const insn[], const struct line *line,
 		       bool at_start)
 {
@@ -905,7 +900,6 @@ static void count_line(struct qemu_plugin_insn *const insn[], const struct line 
 	struct site head = { 0 }, tail = { 0 };
 	bool after_rep = false;
 	struct site *site;
-	uint32_t i;
 
 	pthread_mutex_lock(&lock);
 	site = find_line(line);
@@ -922,14 +916,6 @@ static void count_line(struct qemu_plugin_insn *const insn[], const struct line 
 		vcpus[translator].checked = true;
 		qemu_plugin_register_vcpu_insn_exec_cb(first, on_check, QEMU_PLUGIN_CB_NO_REGS,
 						       &counters[head.executed]);
-	}
-	for (i = 0; tail.loads && i < line->n; i++) {
-		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
-			insn[i], QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
-			counter(tail.loads), 1);
-		qemu_plugin_register_vcpu_mem_inline_per_vcpu(
-			insn[i], QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64,
-			counter(tail.stores), 1);
 	}
 	if (!can_store)
 		return;
@@ -1021,7 +1007,7 @@ static void on_end(qemu_plugin_id_t id, void *data)
 	pthread_mutex_lock(&lock);
 	if (window.open)
 		end_window(true);
-	if (nr_slots + 4 > MAX_SLOTS)
+	if (nr_slots + 2 > MAX_SLOTS)
 		complain("more instructions than counters; the rest went into counter 0");
 	pthread_mutex_unlock(&lock);
 }
@@ -1065,8 +1051,6 @@ static bool read_argument(const char *text)
 		return read_entries(value);
 	else if (!strncmp(text, "follow=", 7))
 		config.follow = strtoul(value, NULL, 10);
-	else if (!strncmp(text, "memory=", 7))
-		config.memory = *value == '1';
 	else
 		return false;
 	return true;
@@ -1074,7 +1058,7 @@ static bool read_argument(const char *text)
 
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
-	struct header header = { "HPROFIL1", 0, 0 };
+	struct header header = { "HPROFIL2", 0, 0 };
 	unsigned int i;
 
 	if (strcmp(info->target_name, "x86_64") || !info->system_emulation) {
@@ -1115,12 +1099,6 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 	if (!line_index || !node_index)
 		return 1;
 	header.vcpus = 1;	/* their counts cannot be told apart: see above */
-	/*
-	 * What a helper of QEMU's accesses is counted by the vCPU that runs, what
-	 * translated code does by the one that translated it: off for either.
-	 */
-	config.memory &= nr_vcpus == 1;
-	header.memory = config.memory;
 	put(&header, sizeof(header));
 	flush();
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);

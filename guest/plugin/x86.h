@@ -21,6 +21,9 @@
 #define X86_IRET	0x0400u		/* iret, sysret, sysexit: leaves a kernel entry */
 #define X86_IO		0x0800u		/* in, out */
 #define X86_IRQFLAG	0x1000u		/* cli, sti, popf */
+#define X86_LOAD	0x2000u		/* reads memory, the stack too */
+#define X86_STORE	0x4000u		/* writes memory */
+#define X86_IPI		0x8000u		/* writes the xAPIC's interrupt command register */
 #define X86_WIDTH	16		/* shift: log2 of the bytes of a string element */
 
 uint32_t x86_class(const uint8_t *code, size_t size);

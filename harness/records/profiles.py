@@ -34,6 +34,8 @@ class FunctionTable(FrozenRecord):
     """Of the instructions those in interrupts and in other tasks, in the window that was
     followed; 0 where none was."""
     loads: list[float] = Field(default_factory=list)
+    """Instructions that read memory, the stack too; a string instruction counts once for each
+    element. One that reads and writes is in ``stores`` as well."""
     stores: list[float] = Field(default_factory=list)
     branches: list[float] = Field(default_factory=list)
     """Jumps, conditional or not, taken or not; no calls and returns."""
@@ -46,6 +48,8 @@ class FunctionTable(FrozenRecord):
     """invlpg, invpcid, writes of CR3."""
     messages: list[float] = Field(default_factory=list)
     """wrmsr: with an x2APIC, interrupts to other CPUs among others."""
+    interrupts: list[float] = Field(default_factory=list)
+    """Interrupts sent by a write to the xAPIC's page, to one CPU or several."""
     string_operations: list[float] = Field(default_factory=list)
     """String instructions with a rep prefix, each counted once."""
     string_instructions: list[float] = Field(default_factory=list)

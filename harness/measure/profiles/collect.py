@@ -168,10 +168,10 @@ class Sums:
         per_round = np.stack([self._add(one[sites["executed"]]) for one in rounds])
         string = (kind & rawfile.REP) != 0
         width = np.left_shift(1, (kind >> rawfile.WIDTH_SHIFT).astype(np.int64))
-        # Accesses are elements, whatever an emulator counts for the last look at the counter.
-        accesses = np.maximum(mean[sites["loads"]], mean[sites["stores"]])
         operations = mean[sites["operations"]]
-        elements = accesses if self.raw.memory else np.maximum(executed - operations, 0.0)
+        # An emulator counts the last look at the counter as well, which touches no memory.
+        elements = np.maximum(executed - operations, 0.0)
+        accesses = np.where(string, elements, executed)
         background = tree.background_by_name() if tree else {}
         used = np.flatnonzero(per_round.any(axis=0))
         names = [str(name) for name in self.names]
@@ -179,17 +179,17 @@ class Sums:
         def column(values: Floats) -> list[float]:
             return [round(float(value), 3) for value in values[used]]
 
-        def having(bit: int) -> list[float]:
-            return column(self._add(executed, (kind & bit) != 0))
+        def having(bit: int, counts: Floats = executed) -> list[float]:
+            return column(self._add(counts, (kind & bit) != 0))
 
         table = FunctionTable(
             function=[names[i] for i in used], file=[self.files.get(names[i], "") for i in used],
             instructions=column(instructions), spread=column(per_round.std(axis=0)),
             background=[float(background.get(names[i], 0.0)) for i in used],
-            loads=column(self._add(mean[sites["loads"]])),
-            stores=column(self._add(mean[sites["stores"]])),
+            loads=having(rawfile.LOAD, accesses), stores=having(rawfile.STORE, accesses),
             branches=having(rawfile.JMP | rawfile.JCC), calls=having(rawfile.CALL),
             locked=having(rawfile.LOCKED), tlb=having(rawfile.TLB), messages=having(rawfile.MSR),
+            interrupts=having(rawfile.IPI),
             string_operations=column(self._add(operations)),
             string_instructions=column(self._add(executed, string)),
             string_bytes=column(self._add(elements * width, string)),

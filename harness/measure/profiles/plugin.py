@@ -92,14 +92,12 @@ class PluginSpec:
     """Where functions begin: :meth:`harness.measure.profiles.symbols.Symbols.write_entries`."""
     follow: int = 1
     """In how many windows of a series call paths are kept; 0 makes the guest a little faster."""
-    memory: bool = True
-    """Count memory accesses."""
 
     def qemu_args(self) -> list[str]:
         """The words for QEMU's command line."""
         words = [
             str(self.library), f"out={self.output}", f"entries={self.entries}",
-            f"follow={self.follow}", f"memory={int(self.memory)}",
+            f"follow={self.follow}",
         ]
         return ["-plugin", ",".join(word.replace(",", ",,") for word in words)]
 

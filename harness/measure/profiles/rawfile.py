@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness.core.errors import InfrastructureError
 
-MAGIC = b"HPROFIL1"
+MAGIC = b"HPROFIL2"
 HEADER = struct.Struct("<8sII")
 RECORD = struct.Struct("<4sIQ")
 WINDOW = struct.Struct("<IIIIQQ")
@@ -21,7 +21,6 @@ SITES, NODES, WINDOWS = b"SITE", b"NODE", b"WIND"
 
 SITE = np.dtype([
     ("pc", "<u8"), ("kind", "<u4"), ("size", "<u4"), ("executed", "<u4"), ("operations", "<u4"),
-    ("loads", "<u4"), ("stores", "<u4"),
 ])
 NODE = np.dtype([("parent", "<u4"), ("function", "<u4"), ("kind", "<u4"), ("zero", "<u4")])
 COUNT = np.dtype([("slot", "<u4"), ("vcpu", "<u4"), ("value", "<u8")])
@@ -33,6 +32,7 @@ FOLLOWED, TORN = 1, 2
 CALL, RET, JMP, JCC = 0x1, 0x2, 0x4, 0x8
 INDIRECT, LOCKED, REP, TLB = 0x10, 0x20, 0x40, 0x80
 MSR, FENCE, IRET, IO, IRQFLAG = 0x100, 0x200, 0x400, 0x800, 0x1000
+LOAD, STORE, IPI = 0x2000, 0x4000, 0x8000
 WIDTH_SHIFT = 16
 
 Array = NDArray[np.void]
@@ -66,8 +66,6 @@ class Raw:
     """What has been read of a plugin's output so far."""
 
     vcpus: int = 0
-    memory: bool = False
-    """Whether memory accesses were counted."""
     sites: Array = field(default_factory=lambda: np.zeros(0, SITE))
     nodes: Array = field(default_factory=lambda: np.zeros(1, NODE))
     """Node 0 is the root, which is not in the file."""
@@ -77,7 +75,7 @@ class Raw:
         """One more than the highest counter that a site has."""
         if not len(self.sites):
             return 1
-        names = ("executed", "operations", "loads", "stores")
+        names = ("executed", "operations")
         return 1 + max(int(self.sites[name].max()) for name in names)
 
 
@@ -121,10 +119,9 @@ class Reader:
         data = stream.read(HEADER.size)
         if len(data) < HEADER.size:
             return False
-        magic, self.raw.vcpus, memory = HEADER.unpack(data)
+        magic, self.raw.vcpus, _ = HEADER.unpack(data)
         if magic != MAGIC:
             raise InfrastructureError(f"{self.path} is not a profile of this harness")
-        self.raw.memory = bool(memory)
         self._at = HEADER.size
         return True
 

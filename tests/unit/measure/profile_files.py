@@ -30,20 +30,19 @@ def write_map(path: Path, functions: Mapping[str, int] | None = None) -> Symbols
 
 
 def site(
-    name: str, at: int, slot: int, *, kind: int = 0, operations: int = 0, loads: int = 0,
-    stores: int = 0,
+    name: str, at: int, slot: int, *, kind: int = 0, operations: int = 0
 ) -> tuple[int, ...]:
     """An instruction of a function."""
-    return (TEXT + FUNCTIONS[name] + at, kind, 4, slot, operations, loads, stores)
+    return (TEXT + FUNCTIONS[name] + at, kind, 4, slot, operations)
 
 
 class ProfileFile:
     """Writes what the plugin would write."""
 
-    def __init__(self, path: Path, *, vcpus: int = 2, memory: bool = True) -> None:
+    def __init__(self, path: Path, *, vcpus: int = 2) -> None:
         self.path = path
         self.vcpus = vcpus
-        path.write_bytes(rawfile.HEADER.pack(rawfile.MAGIC, vcpus, int(memory)))
+        path.write_bytes(rawfile.HEADER.pack(rawfile.MAGIC, vcpus, 0))
 
     def _record(self, tag: bytes, payload: bytes) -> None:
         with self.path.open("ab") as stream:

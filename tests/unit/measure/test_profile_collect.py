@@ -49,18 +49,21 @@ def test_kinds_of_instruction(tmp_path: Path) -> None:
     file = ProfileFile(tmp_path / "out")
     file.sites(
         site("do_work", 0, 1, kind=rawfile.JCC), site("do_work", 4, 2, kind=rawfile.CALL),
-        site("do_work", 8, 3, kind=rawfile.LOCKED, loads=4, stores=5),
-        site("clear_page", 0, 6, kind=rawfile.REP | 3 << rawfile.WIDTH_SHIFT, operations=7,
-             loads=8, stores=9),
+        site("do_work", 8, 3, kind=rawfile.LOCKED | rawfile.LOAD | rawfile.STORE),
+        site("do_work", 12, 4, kind=rawfile.LOAD), site("do_work", 16, 5, kind=rawfile.IPI),
+        site("clear_page", 0, 6, operations=7,
+             kind=rawfile.REP | rawfile.STORE | 3 << rawfile.WIDTH_SHIFT),
     )
-    file.window({(1, 0): 1, (2, 0): 2, (3, 0): 3, (4, 0): 3, (5, 0): 3, (6, 0): 1026, (7, 0): 2,
-                 (9, 0): 1024})
+    file.window({(1, 0): 1, (2, 0): 2, (3, 0): 3, (4, 0): 4, (5, 0): 5, (6, 0): 1026, (7, 0): 2})
     (profile,) = collector(tmp_path, file).take(ORIGIN, Scale())
-    for name, value in (("branches", 1), ("calls", 2), ("locked", 3), ("loads", 3), ("stores", 3)):
+    for name, value in (("branches", 1), ("calls", 2), ("locked", 3), ("loads", 7), ("stores", 3),
+                        ("interrupts", 5)):
         assert column(profile, name, "do_work") == value
     assert column(profile, "string_operations", "clear_page") == 2
     assert column(profile, "string_instructions", "clear_page") == 1026
     assert column(profile, "string_bytes", "clear_page") == 8 * 1024
+    assert column(profile, "stores", "clear_page") == 1024
+    assert column(profile, "loads", "clear_page") == 0
 
 
 def test_the_middle_window_is_taken_whole(tmp_path: Path) -> None:
@@ -138,7 +141,7 @@ def test_paths_and_what_lies_behind(tmp_path: Path) -> None:
 
 def test_outside_of_the_image(tmp_path: Path) -> None:
     file = ProfileFile(tmp_path / "out")
-    module = (0xFFFFFFFFC0000000, 0, 4, 1, 0, 0, 0)
+    module = (0xFFFFFFFFC0000000, 0, 4, 1, 0)
     file.sites(module)
     file.window({(1, 0): 9})
     (profile,) = collector(tmp_path, file).take(ORIGIN, Scale())

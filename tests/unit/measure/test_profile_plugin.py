@@ -60,13 +60,53 @@ CODES = [
     ("ee", rawfile.IO, "out %al,(%dx)"),
     ("48 89 e5", 0, "mov %rsp,%rbp"),
     ("0f 1f 80 00 00 00 00", 0, "nopl 0(%rax)"),
+    ("89 3c 25 00 d3 5f ff", rawfile.IPI, "mov %edi,0xffffffffff5fd300"),
+    ("87 3c 25 00 d3 5f ff", rawfile.IPI | rawfile.LOCKED, "xchg %edi,0xffffffffff5fd300"),
+    ("89 3c 25 10 d3 5f ff", 0, "mov %edi,0xffffffffff5fd310"),
+    ("8b 3c 25 00 d3 5f ff", 0, "mov 0xffffffffff5fd300,%edi"),
 ]
+
+R, W = rawfile.LOAD, rawfile.STORE
+ACCESSES = [
+    ("48 8b 07", R, "mov (%rdi),%rax"), ("48 89 07", W, "mov %rax,(%rdi)"),
+    ("48 89 e5", 0, "mov %rsp,%rbp"), ("48 8d 07", 0, "lea (%rdi),%rax"),
+    ("48 03 07", R, "add (%rdi),%rax"), ("48 01 07", R | W, "add %rax,(%rdi)"),
+    ("48 39 07", R, "cmp %rax,(%rdi)"), ("48 83 3f 01", R, "cmpq $1,(%rdi)"),
+    ("48 83 07 01", R | W, "addq $1,(%rdi)"), ("48 83 c0 01", 0, "add $1,%rax"),
+    ("f6 07 01", R, "testb $1,(%rdi)"), ("f7 1f", R | W, "negl (%rdi)"),
+    ("48 f7 37", R, "divq (%rdi)"), ("55", W, "push %rbp"), ("41 5c", R, "pop %r12"),
+    ("ff 37", R | W, "push (%rdi)"), ("8f 07", R | W, "pop (%rdi)"), ("c3", R, "ret"),
+    ("e8 00 00 00 00", W, "call"), ("ff d0", W, "call *%rax"), ("ff 10", R | W, "call *(%rax)"),
+    ("ff e0", 0, "jmp *%rax"), ("ff 20", R, "jmp *(%rax)"), ("f0 48 ff 07", R | W, "lock incq"),
+    ("f0 0f b1 17", R | W, "lock cmpxchg %edx,(%rdi)"), ("0f c1 07", R | W, "xadd %eax,(%rdi)"),
+    ("0f b6 07", R, "movzbl (%rdi),%eax"), ("0f b6 c0", 0, "movzbl %al,%eax"),
+    ("0f 94 07", W, "sete (%rdi)"), ("0f 44 07", R, "cmove (%rdi),%eax"),
+    ("0f a3 07", R, "bt %eax,(%rdi)"), ("0f ab 07", R | W, "bts %eax,(%rdi)"),
+    ("0f ba 27 03", R, "btl $3,(%rdi)"), ("0f ba 2f 03", R | W, "btsl $3,(%rdi)"),
+    ("f3 aa", W, "rep stosb"), ("f3 48 a5", R | W, "rep movsq"), ("f3 a6", R, "rep cmpsb"),
+    ("0f 1f 80 00 00 00 00", 0, "nopl 0(%rax)"), ("0f 18 0f", 0, "prefetcht0 (%rdi)"),
+    ("0f 0d 0f", 0, "prefetchw (%rdi)"), ("0f ae 3f", 0, "clflush (%rdi)"),
+    ("0f ae 07", W, "fxsave (%rdi)"), ("0f 01 38", 0, "invlpg (%rax)"), ("9c", W, "pushf"),
+    ("48 c7 07 00 00 00 00", W, "movq $0,(%rdi)"), ("c9", R, "leave"), ("48 c1 27 03", R | W,
+    "shlq $3,(%rdi)"), ("48 63 07", R, "movslq (%rdi),%rax"), ("e9 00 00 00 00", 0, "jmp"),
+    ("48 cf", R, "iretq"), ("0f 0b", 0, "ud2"), ("65 48 8b 04 25 00 00 00 00", R, "mov %gs:0,%rax"),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "access", "text"), ACCESSES, ids=[text for *_, text in ACCESSES]
+)
+def test_who_reads_and_writes_memory(
+    x86: ctypes.CDLL, code: str, access: int, text: str
+) -> None:
+    data = bytes.fromhex(code)
+    assert x86.x86_class(data, len(data)) & (rawfile.LOAD | rawfile.STORE) == access
 
 
 @pytest.mark.parametrize(("code", "kind", "text"), CODES, ids=[text for *_, text in CODES])
 def test_classes(x86: ctypes.CDLL, code: str, kind: int, text: str) -> None:
     data = bytes.fromhex(code)
-    assert x86.x86_class(data, len(data)) == kind
+    assert x86.x86_class(data, len(data)) & ~(rawfile.LOAD | rawfile.STORE) == kind
 
 
 PLAIN = ["90", "48 89 e5", "8d 04 07", "48 8d 47 08", "b8 01 00 00 00", "83 c0 01", "0f b6 c0",
@@ -97,7 +137,8 @@ def test_kinds_are_the_same_on_both_sides() -> None:
     ours = {"CALL": rawfile.CALL, "RET": rawfile.RET, "JMP": rawfile.JMP, "JCC": rawfile.JCC,
             "INDIRECT": rawfile.INDIRECT, "LOCKED": rawfile.LOCKED, "REP": rawfile.REP,
             "TLB": rawfile.TLB, "MSR": rawfile.MSR, "FENCE": rawfile.FENCE, "IRET": rawfile.IRET,
-            "IO": rawfile.IO, "IRQFLAG": rawfile.IRQFLAG}
+            "IO": rawfile.IO, "IRQFLAG": rawfile.IRQFLAG, "LOAD": rawfile.LOAD,
+            "STORE": rawfile.STORE, "IPI": rawfile.IPI}
     theirs = re.findall(r"#define X86_(\w+)\s+0x([0-9a-f]+)u", header)
     assert {name: int(value, 16) for name, value in theirs} == ours
 
@@ -155,5 +196,5 @@ def test_it_is_built_once(tmp_path: Path) -> None:
 def test_arguments() -> None:
     spec = plugin.PluginSpec(Path("/a,b/p.so"), Path("/out"), Path("/entries"), follow=2)
     assert spec.qemu_args() == [
-        "-plugin", "/a,,b/p.so,out=/out,entries=/entries,follow=2,memory=1",
+        "-plugin", "/a,,b/p.so,out=/out,entries=/entries,follow=2",
     ]
