@@ -76,6 +76,12 @@ Layouts = Annotated[
         help="Measure each kernel in K layouts: the same code at other addresses [1].",
     ),
 ]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Say which kernel functions hold the differences; of counted runs."
+    ),
+]
 Unrelated = Annotated[
     bool, typer.Option("--unrelated", help="Compare although the two share no history.")
 ]
@@ -109,6 +115,7 @@ def compare(
     jobs: common.Jobs = None,
     fail_on: FailOn = None,
     mail: Mail = False,
+    explain: Explain = False,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
@@ -137,7 +144,7 @@ def compare(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
         command="compare", overrides=overrides(threads, boots, repeat, rounds, workload, layouts),
     )
-    conclude(lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on))
+    conclude(lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on, explain))
 
 
 def _measured(
@@ -180,12 +187,17 @@ class Conclusion:
     as_json: bool
     mail: bool
     fail_on: Words | None
+    explain: bool = False
 
 
 def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
     """Measure and say what was found; leaves with 1 for a verdict that --fail-on names."""
     from harness.measure.measuring import Making  # noqa: PLC0415
 
+    if how.explain and "icount" not in plan.accels:
+        raise UserError(
+            "--explain needs instructions that are counted", hint="add --accel icount"
+        )
     if how.dry_run:
         bench_command.preview(lab, plan, None)
         return
@@ -197,7 +209,8 @@ def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
     else:
         done = lab.measure(plan, how.out, making)
     found = report_command.show(
-        lab, [done.directory], done.directory, how.as_json, mail=how.mail
+        lab, [done.directory], done.directory, how.as_json, mail=how.mail,
+        explain=how.explain,
     )
     if done.crashes:
         raise typer.Exit(EXIT_GUEST_CRASH)

@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from harness.report.profiles.explaining import Explanation
 
 EXIT_BROKEN = 1
+Guards = Annotated[
+    list[str] | None, typer.Option(
+        "--guard", metavar="LIMIT",
+        help="'FUNCTION <= +N', 'group:NAME <= N', 'total <= N%'; exit 1 when it is broken. "
+             "May be given again.",
+    )
+]
+Counts = Annotated[
+    bool, typer.Option(
+        "--counts", help="Memory accesses, branches, locked instructions and more as well."
+    )
+]
+Lines = Annotated[
+    bool, typer.Option(
+        "--lines", help="Functions that gcc inlined, too; of builds with debug information."
+    )
+]
 
 
 def explain(
@@ -26,18 +43,9 @@ def explain(
     variant: Annotated[
         str | None, typer.Option("--variant", metavar="B", help="Against it [the plan's].")
     ] = None,
-    guard: Annotated[
-        list[str] | None, typer.Option(
-            "--guard", metavar="LIMIT",
-            help="'FUNCTION <= +N', 'group:NAME <= N', 'total <= N%'; exit 1 when it is broken. "
-                 "May be given again.",
-        )
-    ] = None,
-    lines: Annotated[
-        bool, typer.Option(
-            "--lines", help="Functions that gcc inlined, too; of builds with debug information."
-        )
-    ] = False,
+    guard: Guards = None,
+    lines: Lines = False,
+    counts: Counts = False,
     limit: Annotated[
         int, typer.Option("--limit", min=1, help="Functions to show of each cell.")
     ] = 15,
@@ -69,9 +77,13 @@ def explain(
         rows = difference.rows(found.differences)
         common.print_json([row.model_dump() for row in rows])
     else:
-        common.say("\n\n".join(
-            profile_text.render(one, found.groups, limit) for one in found.differences
-        ) or "the variants have no cell in common")
+        common.say(
+            profile_text.render_all(found.differences, found.groups, limit)
+            or "the variants have no cell in common"
+        )
+    if counts and not as_json:
+        for one in found.differences:
+            common.say("\n" + profile_text.counts_text(one, limit))
     if lines:
         _lines(lab, found, directories, limit)
     lab.progress.say(f"flame graphs, callgrind files: {out or directories[0] / explaining.FOLDER}")

@@ -108,21 +108,32 @@ def _trend(
 
 
 def show(
-    env: Lab, runs: list[Path], out: Path, as_json: bool, *, mail: bool = False
+    env: Lab, runs: list[Path], out: Path, as_json: bool, *, mail: bool = False,
+    explain: bool = False,
 ) -> set[str]:
-    """Write a report and print what it says in short; the verdicts of costs, as words."""
+    """Write a report and print what it says in short; the verdicts of costs, as words.
+
+    ``explain`` adds which functions hold the differences; in JSON they are always.
+    """
     from harness.report.analysis.analyse import analyse  # noqa: PLC0415
     from harness.report.pages.exports import as_json as exported  # noqa: PLC0415
     from harness.report.pages.mail import mail as as_mail  # noqa: PLC0415
     from harness.report.pages.terminal import terminal_text  # noqa: PLC0415
     from harness.report.pages.write import write_report  # noqa: PLC0415
+    from harness.report.profiles import profile_text  # noqa: PLC0415
 
     analysis = analyse(runs)
     files = write_report(analysis, out)
     if as_json:
-        common.print_json(exported(analysis))
+        common.print_json(exported(analysis, files.explained))
     else:
         common.say(as_mail(analysis) if mail else terminal_text(analysis))
+        if explain and files.explained:
+            common.say("\n" + profile_text.render_all(
+                files.explained.differences, files.explained.groups
+            ))
+    if explain and not files.explained:
+        env.progress.warn("nothing to explain: the run recorded no profiles")
     env.progress.say(f"report: {files.html}")
     return {
         claim.word for row in analysis.rows if row.is_cost for claim in row.claims.values()

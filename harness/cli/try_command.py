@@ -11,6 +11,7 @@ from harness.cli import common, compare_command
 from harness.cli.bench_command import Accels, Boots, Repeat, Resume, Rounds, Threads
 from harness.cli.compare_command import (
     Conclusion,
+    Explain,
     FailOn,
     Fragments,
     Layouts,
@@ -61,6 +62,7 @@ def try_series(
     jobs: common.Jobs = None,
     fail_on: FailOn = None,
     mail: Mail = False,
+    explain: Explain = False,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
@@ -96,7 +98,7 @@ def try_series(
         overrides=compare_command.overrides(threads, boots, repeat, rounds, workload, layouts),
     )
     compare_command.conclude(
-        lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on)
+        lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on, explain)
     )
 
 

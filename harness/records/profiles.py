@@ -116,6 +116,13 @@ class CellProfile(FrozenRecord):
         return self.user + self.kernel
 
 
+class ProfilePair(FrozenRecord):
+    """One count on two kernels, per operation."""
+
+    before: float
+    after: float
+
+
 class ProfileRow(FrozenRecord):
     """One function of one cell on two kernels, for programs: ``--json``."""
 
@@ -128,3 +135,6 @@ class ProfileRow(FrozenRecord):
     """Instructions per operation."""
     after: float
     delta: float
+    counts: dict[str, ProfilePair] = Field(default_factory=dict)
+    """Of what else was counted that which is not 0 on both: the columns of a profile from
+    ``loads`` on, and ``as_one``, the instructions with string instructions counted once each."""

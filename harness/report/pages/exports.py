@@ -15,16 +15,20 @@ from harness.report.analysis.layout_blocks import LayoutSplit
 from harness.report.analysis.rows import GROUP, Row
 from harness.report.analysis.verdict import Comparison
 from harness.report.pages import origins
+from harness.report.profiles import difference
+from harness.report.profiles.explaining import Explanation
 
 REPORT_SCHEMA = 2
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | dict[str, "Json"] | None
 
 
-def as_json(analysis: Analysis) -> dict[str, Json]:
-    """``{"rows": [...], "profile": [], ...}``: what ``--json`` prints and report.json holds.
+def as_json(analysis: Analysis, explained: Explanation | None = None) -> dict[str, Json]:
+    """``{"rows": [...], "profile": [...], ...}``: what ``--json`` prints and report.json holds.
 
     A row is one cell and metric on one clock: ``variants`` has median, min, max and n of each
     side over its boots; ``comparisons`` the changes in percent with interval and verdict.
+    ``profile`` has a row for each function of each cell that differs between two kernels, by
+    size of the difference: :class:`ProfileRow`; it is empty where nothing was profiled.
     """
     return {
         "schema_version": REPORT_SCHEMA,
@@ -34,7 +38,10 @@ def as_json(analysis: Analysis) -> dict[str, Json]:
         ],
         "compared": analysis.compared,
         "rows": [row_json(row) for row in analysis.rows],
-        "profile": [],
+        "profile": [
+            row.model_dump() for row in difference.rows(explained.differences if explained else ())
+            if row.delta
+        ],
         "runs": [
             {"run": run.name, "status": "interrupted" if run.interrupted else run.run.status,
              "started": run.run.started, "directory": str(run.directory)}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.records.store import load_profiles
 from harness.report.pages.tabular import Table
 from harness.report.profiles import explaining, profile_text
 from harness.report.profiles.difference import Change, ProfileDifference
@@ -22,15 +20,16 @@ class ProfileTable:
 
     table: Table
     note: str
+    counts: Table
+    """What else was counted."""
     links: tuple[tuple[str, str], ...]
     """Text and target, relative to the page."""
 
 
-def write_profiles(runs: Sequence[Path], directory: Path) -> list[ProfileTable]:
-    """The tables of runs that have profiles, and the files beside them; nothing for others."""
-    if not any(load_profiles(run)[0] for run in runs):
+def write_profiles(found: Explanation | None, directory: Path) -> list[ProfileTable]:
+    """The tables of what was found, and the files beside them; nothing where nothing was."""
+    if found is None:
         return []
-    found = explaining.explain(runs)
     explaining.write(found, directory / explaining.FOLDER)
     return [_table(found, one) for one in found.differences]
 
@@ -53,8 +52,18 @@ def _table(found: Explanation, one: ProfileDifference) -> ProfileTable:
                          f"{explaining.FOLDER}/flame-{name}.html"))
     return ProfileTable(
         Table(caption, columns, rows, frozenset(range(2, 7))), profile_text.explained(one),
-        tuple(links),
+        _counts(one), tuple(links),
     )
+
+
+def _counts(one: ProfileDifference) -> Table:
+    rows = [
+        [name, *(f"{value:,.2f}" for value in values)]
+        for name, values in profile_text.counts_rows(one, FUNCTIONS)
+    ]
+    columns = ["function", *profile_text.HEADINGS.values()]
+    caption = f"{one.title}: what else was counted per {one.unit}; of functions the difference"
+    return Table(caption, columns, rows, frozenset(range(1, len(columns))))
 
 
 def _title(found: Explanation, change: Change) -> str:

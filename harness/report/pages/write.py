@@ -16,10 +16,12 @@ from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.findings import Line
 from harness.report.analysis.method import METHOD
 from harness.report.pages import exports, origins, tabular
-from harness.report.pages.profile_tables import write_profiles
+from harness.report.pages.profile_tables import ProfileTable, write_profiles
 from harness.report.plots.drawing import draw
 from harness.report.plots.picture import Plot
 from harness.report.plots.plot_answer import ANSWER
+from harness.report.profiles import explaining
+from harness.report.profiles.explaining import Explanation
 
 CAPTION = "Findings: medians over boots"
 NOISE = (
@@ -38,6 +40,8 @@ class ReportFiles:
     samples_csv: Path
     table_csv: Path
     plots: list[Path]
+    explained: Explanation | None = None
+    """What the runs' profiles say, which the pages hold; None where there are none."""
 
 
 def write_report(analysis: Analysis, directory: Path) -> ReportFiles:
@@ -71,16 +75,17 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
         path = directory / "plots" / f"{plot.name}.png"
         path.write_bytes(plot.png())
         pictures.append(path)
-    context = _context(analysis, drawn, directory)
+    explained = explaining.of_runs([run.directory for run in analysis.data.runs])
+    context = _context(analysis, drawn, write_profiles(explained, directory), directory)
     files = ReportFiles(
         directory / "report.html", directory / "report.md", directory / "report.json",
-        directory / "samples.csv", directory / "table.csv", pictures,
+        directory / "samples.csv", directory / "table.csv", pictures, explained,
     )
     write_atomic(files.html, render("report.html.j2", context))
     write_atomic(files.markdown, render("report.md.j2", context))
     write_atomic(files.samples_csv, exports.samples(analysis).to_csv(index=False))
     write_atomic(files.table_csv, exports.frame(analysis.rows).to_csv(index=False))
-    content = exports.as_json(analysis) | {
+    content = exports.as_json(analysis, explained) | {
         "plots": [{"file": f"plots/{p.name}.png", "title": p.title, "caption": p.caption,
                    "alt": p.alt} for p in drawn]
     }
@@ -89,7 +94,7 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
 
 
 def _context(
-    analysis: Analysis, drawn: list[Plot], directory: Path
+    analysis: Analysis, drawn: list[Plot], profiles: list[ProfileTable], directory: Path
 ) -> dict[str, object]:
     """Everything the templates lay out."""
     of_workload: dict[str, list[Plot]] = {}
@@ -110,7 +115,7 @@ def _context(
         "result_tables": tabular.result_tables(analysis),
         "plots": of_workload,
         "change_plots": [plot for plot in over if not plot.appendix],
-        "profiles": write_profiles([run.directory for run in data.runs], directory),
+        "profiles": profiles,
         "layouts": tabular.layout_tables(analysis),
         "method": METHOD,
         "determinism":

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 
-from harness.records.profiles import CellProfile, ProfileRow
+from harness.records.profiles import CellProfile, FunctionTable, ProfilePair, ProfileRow
 from harness.records.record import Params
 from harness.report.profiles import groups as grouping
 
 USER = "[user space]"
+AS_ONE = "as_one"
+COUNTS = (
+    AS_ONE, "loads", "stores", "branches", "calls", "locked", "tlb", "messages", "interrupts",
+    "string_operations", "string_bytes",
+)
+"""What is known of a function beside its instructions: columns of a profile, and instructions
+with string instructions counted once each, whatever they repeat, as a CPU retires them. Of user
+space only the last is known, and there it is all instructions."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class Change:
     """Greatest difference of a history."""
     background: float = 0.0
     """Of the difference what interrupts and other tasks make, in windows that were followed."""
+    counts: Mapping[str, ProfilePair] = field(default_factory=dict)
+    """For each of :data:`COUNTS`, per operation: means over histories."""
 
     @property
     def delta(self) -> float:
@@ -103,6 +113,8 @@ class _Values:
     files: dict[str, str]
     followed: bool
     """Whether it is known what was background."""
+    counts: dict[str, dict[str, float]]
+    """For each of :data:`COUNTS` by function."""
 
 
 def _values(profiles: Sequence[CellProfile]) -> _Values:
@@ -110,6 +122,7 @@ def _values(profiles: Sequence[CellProfile]) -> _Values:
     functions: dict[str, float] = {}
     background: dict[str, float] = {}
     files: dict[str, str] = {}
+    counts: dict[str, dict[str, float]] = {name: {} for name in COUNTS}
     for profile in profiles:
         share = 1.0 / profile.units / len(profiles)
         table = profile.functions
@@ -119,13 +132,37 @@ def _values(profiles: Sequence[CellProfile]) -> _Values:
             functions[name] = functions.get(name, 0.0) + value * share
             files[name] = file
         functions[USER] = functions.get(USER, 0.0) + profile.user * share
+        _add_counts(counts, profile, share)
         followed = [one for one in profiles if one.paths is not None]
         if profile.paths is not None:
             for name, value in zip(table.function, table.background, strict=True):
                 background[name] = (
                     background.get(name, 0.0) + value / profile.units / len(followed)
                 )
-    return _Values(functions, background, files, any(one.paths for one in profiles))
+    return _Values(functions, background, files, any(one.paths for one in profiles), counts)
+
+
+def _add_counts(
+    counts: dict[str, dict[str, float]], profile: CellProfile, share: float
+) -> None:
+    """Add a share of what a profile counts beside instructions."""
+    for column, sums in counts.items():
+        values = _column(profile.functions, column)
+        for name, value in zip(profile.functions.function, values, strict=True):
+            sums[name] = sums.get(name, 0.0) + value * share
+    user = counts[AS_ONE]
+    user[USER] = user.get(USER, 0.0) + profile.user * share
+
+
+def _column(table: FunctionTable, name: str) -> Sequence[float]:
+    """A column of :data:`COUNTS`; zeros where a profile is older than the column."""
+    if name != AS_ONE:
+        values: list[float] = getattr(table, name)
+        return values or [0.0] * len(table.function)
+    repeated = zip(
+        table.instructions, table.string_instructions, table.string_operations, strict=True
+    )
+    return [whole - steps + operations for whole, steps, operations in repeated]
 
 
 def compare(
@@ -213,6 +250,12 @@ def _change(
     return Change(
         name, file, group, fmean(befores), fmean(afters), min(deltas), max(deltas),
         fmean(behind) if behind else 0.0,
+        {
+            column: ProfilePair(
+                before=fmean(of(a.counts[column]) for a, _ in pairs),
+                after=fmean(of(b.counts[column]) for _, b in pairs),
+            ) for column in COUNTS
+        },
     )
 
 
@@ -222,8 +265,16 @@ def rows(differences: Iterable[ProfileDifference]) -> list[ProfileRow]:
         ProfileRow(
             workload=one.workload, params=one.params, function=change.name, file=change.file,
             before=round(change.before, 4), after=round(change.after, 4),
-            delta=round(change.delta, 4),
+            delta=round(change.delta, 4), counts=_rounded(change.counts),
         )
         for one in differences for change in one.functions
     ]
     return sorted(found, key=lambda row: -abs(row.delta))
+
+
+def _rounded(counts: Mapping[str, ProfilePair]) -> dict[str, ProfilePair]:
+    found = {
+        name: ProfilePair(before=round(pair.before, 4), after=round(pair.after, 4))
+        for name, pair in counts.items()
+    }
+    return {name: pair for name, pair in found.items() if pair.before or pair.after}

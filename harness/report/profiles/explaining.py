@@ -66,6 +66,13 @@ def explain(
     return Explanation(tuple(differences), tuple(profiles), groups, damaged)
 
 
+def of_runs(runs: Sequence[Path]) -> Explanation | None:
+    """What the runs' own comparisons say; None for runs that have no profiles."""
+    if not any(load_profiles(run)[0] for run in runs):
+        return None
+    return explain(runs)
+
+
 def _cell(workload: str, params: Params) -> str:
     return f"{workload} {sorted(params.items())}"
 
@@ -113,7 +120,8 @@ def write(explanation: Explanation, directory: Path) -> list[Path]:
             for one in explanation.differences:
                 files += _write_cell(explanation, one, directory)
             text = "\n\n".join(
-                profile_text.render(one, explanation.groups, 40)
+                f"{profile_text.render(one, explanation.groups, 40)}\n\n"
+                f"{profile_text.counts_text(one, 40)}"
                 for one in explanation.differences
             )
             files.append(directory / "explain.txt")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.report.profiles.difference import Change, ProfileDifference
+from harness.report.profiles.difference import AS_ONE, Change, ProfileDifference
 from harness.report.profiles.groups import Groups
 
 LIMIT = 15
 """Functions that are shown unless another number is asked for."""
+HEADINGS = {
+    AS_ONE: "as one", "loads": "loads", "stores": "stores", "branches": "branches",
+    "calls": "calls", "locked": "locked", "tlb": "TLB", "messages": "wrmsr", "interrupts": "IPIs",
+    "string_operations": "strings", "string_bytes": "bytes",
+}
+"""What is counted beside instructions, and what a table calls it: see docs/explain.md."""
 SMALL = 0.05
 """Differences below it, in instructions per operation, are not shown one by one."""
 
@@ -16,6 +22,46 @@ SMALL = 0.05
 def render(difference: ProfileDifference, groups: Groups, limit: int = LIMIT) -> str:
     """Functions by the size of their difference, groups, and what share is explained."""
     return "\n".join(_lines(difference, groups, limit))
+
+
+def render_all(
+    differences: Iterable[ProfileDifference], groups: Groups, limit: int = LIMIT
+) -> str:
+    """Each difference in turn."""
+    return "\n\n".join(render(one, groups, limit) for one in differences)
+
+
+def counts_rows(one: ProfileDifference, limit: int) -> Iterable[tuple[str, list[float]]]:
+    """What else was counted, per operation: the whole on both sides, then differences.
+
+    Columns are those of :data:`HEADINGS`. Functions that differ in none are left out.
+    """
+    whole = one.total.counts
+    yield f"all, {one.before}", [whole[name].before for name in HEADINGS]
+    yield f"all, {one.after}", [whole[name].after for name in HEADINGS]
+    yield "difference", _deltas(one.total)
+    differing = [change for change in one.functions if _differs(change)]
+    for change in differing[:limit]:
+        yield change.name, _deltas(change)
+
+
+def counts_text(one: ProfileDifference, limit: int = LIMIT) -> str:
+    """The same as a table for a terminal."""
+    head = " ".join(f"{title:>9}" for title in HEADINGS.values())
+    rows = [
+        f"  {name[:30]:30} " + " ".join(f"{value:>9,.1f}" for value in values)
+        for name, values in counts_rows(one, limit)
+    ]
+    title = f"{one.title}: what else was counted per {one.unit}; of functions the difference"
+    return "\n".join([title, f"  {'':30} {head}", *rows])
+
+
+def _deltas(change: Change) -> list[float]:
+    return [change.counts[name].after - change.counts[name].before for name in HEADINGS]
+
+
+def _differs(change: Change) -> bool:
+    return any(abs(value) >= SMALL for value in _deltas(change))
 
 
 def _lines(one: ProfileDifference, groups: Groups, limit: int) -> Iterable[str]:

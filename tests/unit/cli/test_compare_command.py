@@ -70,6 +70,8 @@ def test_words_name_a_tree_and_two_commits(tree: Path, monkeypatch: pytest.Monke
     (["compare", "{tree}", "main", "topic", "--config", "./none.config"], "no such file"),
     (["compare", "{tree}", "main", "topic", "--"], "no program stands behind --"),
     (["compare", "{tree}", "main", "topic", "--", "./none"], "there is no program ./none"),
+    (["compare", "{tree}", "main", "topic", "--explain", "--accel", "tcg"],
+     "needs instructions that are counted; add --accel icount"),
     (["try", "{elsewhere}/none.mbox", "--on", "{tree}"], "is no message-id, mailbox or directory"),
     (["try", "{tree}", "--on", "{tree}@"], "no revision stands behind the @"),
     (["bisect", "{tree}", "main"], "a good and a bad commit"),

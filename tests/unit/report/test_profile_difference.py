@@ -16,7 +16,8 @@ from harness.report.profiles.difference import USER, compare, rows
 def profile(
     variant: str, counts: dict[str, float], *, seed: int = 1, boot: int = 0, user: float = 10.0,
     units: float = 2.0, background: dict[str, float] | None = None, control: bool = False,
-    paths: PathTable | None = None, layout: int = 0,
+    paths: PathTable | None = None, columns: dict[str, list[float]] | None = None,
+    layout: int = 0,
 ) -> CellProfile:
     names = list(counts)
     zeros = [0.0] * len(names)
@@ -31,9 +32,18 @@ def profile(
             background=[(background or {}).get(n, 0.0) for n in names], loads=zeros, stores=zeros,
             branches=zeros, calls=zeros, locked=zeros, tlb=zeros, messages=zeros,
             string_operations=zeros, string_instructions=zeros, string_bytes=zeros,
-        ),
+        ).model_copy(update=columns or {}),
         paths=paths,
     )
+
+
+def with_strings(variant: str, clears: float) -> CellProfile:
+    """Each clearing is one string instruction that counts for 513, and three around it."""
+    return profile(variant, {"zap": 100, "clear": 516 * clears}, columns={
+        "loads": [40, clears], "stores": [20, 512 * clears], "locked": [2, 0],
+        "string_operations": [0, clears], "string_instructions": [0, 513 * clears],
+        "string_bytes": [0, 4096 * clears], "interrupts": [],
+    })
 
 
 TREE = PathTable(
@@ -89,7 +99,28 @@ def test_the_rows_for_programs() -> None:
     assert row.model_dump() == {
         "workload": "micro", "params": {"op": "munmap"}, "function": "zap", "file": "memory.c",
         "before": 50.0, "after": 40.0, "delta": -10.0,
+        "counts": {"as_one": {"before": 50.0, "after": 40.0}},
     }
+
+
+def test_what_else_was_counted() -> None:
+    (one,) = compare([with_strings("before", 4), with_strings("after", 2)], "before", "after")
+    whole = {name: (pair.before, pair.after) for name, pair in one.total.counts.items()}
+    assert whole["as_one"] == ((10 + 100 + 4 * 4) / 2, (10 + 100 + 2 * 4) / 2)
+    assert (whole["loads"], whole["stores"]) == ((22, 21), (10 + 1024, 10 + 512))
+    assert (whole["string_operations"], whole["string_bytes"]) == ((2, 1), (8192, 4096))
+    assert (whole["locked"], whole["interrupts"]) == ((1, 1), (0, 0))  # an older profile: none
+    for column, pair in one.total.counts.items():
+        assert sum(c.counts[column].before for c in one.functions) == pytest.approx(pair.before)
+    (clear,) = [row for row in rows([one]) if row.function == "clear"]
+    assert set(clear.counts) == {"as_one", "loads", "stores", "string_operations", "string_bytes"}
+    assert (clear.counts["as_one"].before, clear.counts["as_one"].after) == (8, 4)
+    text = profile_text.counts_text(one)
+    assert "as one" in text.splitlines()[1]
+    assert re.search(r"all, before +63\.0 +22\.0 +1,034\.0", text)
+    assert re.search(r"difference +-4\.0 +-1\.0 +-512\.0", text)
+    assert re.search(r"clear +-4\.0 +-1\.0 +-512\.0", text)
+    assert "zap" not in text  # it differs in nothing
 
 
 @pytest.mark.parametrize(("text", "broken"), [

@@ -21,6 +21,7 @@ from harness.report.pages.write import ReportFiles, write_report
 from harness.report.plots import theme
 from tests.places import ROOT
 from tests.unit.report.make_run import OOPS, MakeRun, edit_lines
+from tests.unit.report.test_profile_difference import with_strings
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 TCG_LABEL = "not comparable with real hardware"
@@ -289,3 +290,19 @@ def test_noise_stands_in_the_appendix(usual: tuple[ReportFiles, str]) -> None:
     at = html.index('id="plot-change-faults-per-minute-tcg"')
     assert at > html.index('id="appendix"')
     assert html.index('id="findings"') < html.index('id="method"') < html.index('id="appendix"')
+
+
+def test_profiles_are_in_every_form_of_a_report(tmp_path: Path) -> None:
+    run = MakeRun(tmp_path / "r").write()
+    both = [with_strings("before", 4), with_strings("after", 2)]
+    (run / "profiles.jsonl").write_text("".join(f"{one.model_dump_json()}\n" for one in both))
+    files = write_report(analyse([run]), run)
+    content = json.loads(files.json.read_text())
+    assert [row["function"] for row in content["profile"]] == ["clear"]  # nothing else differs
+    assert content["profile"][0]["delta"] == -516
+    assert content["profile"][0]["counts"]["string_bytes"] == {"before": 8192, "after": 4096}
+    for page in (files.html.read_text(), files.markdown.read_text()):
+        assert "Where the differences are" in page
+        assert "what else was counted per page" in page
+    assert list((run / "explain").glob("callgrind.out.*"))
+    assert "what else was counted" in (run / "explain/explain.txt").read_text()
