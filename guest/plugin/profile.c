@@ -150,7 +150,7 @@ static uint64_t counters[MAX_SLOTS];
 /* What translated code writes without asking us. */
 static struct state {
 	uint64_t user;		/* instructions outside the kernel */
-	uint64_t total;		/* of the kernel; ahead by what is left of the block */
+	uint64_t total;		/* of the kernel; ahead by what is left of block and string */
 	uint64_t pending;	/* function that has just called, plus 1 */
 	uint64_t follow;	/* paths are wanted now */
 	uint64_t repeating;	/* address of the string instruction in progress */
@@ -347,7 +347,7 @@ static struct vcpu {
 } vcpus[MAX_VCPUS];
 
 static uint64_t last;			/* state.total when time was charged last */
-static struct qemu_plugin_register *rdi, *rsi, *gs_base, *k_gs_base;
+static struct qemu_plugin_register *rcx, *rdi, *rsi, *gs_base, *k_gs_base;
 static GByteArray *register_buffer;
 
 #define STACK_BUCKETS	1024u
@@ -425,7 +425,7 @@ static void find_registers(void)
 	static const struct {
 		const char *name;
 		struct qemu_plugin_register **where;
-	} wanted[] = { { "rdi", &rdi }, { "rsi", &rsi },
+	} wanted[] = { { "rcx", &rcx }, { "rdi", &rdi }, { "rsi", &rsi },
 		       { "gs_base", &gs_base }, { "k_gs_base", &k_gs_base } };
 	GArray *registers;
 	unsigned int i, w;
@@ -839,7 +839,59 @@ static void note_marker(struct qemu_plugin_insn *insn, const uint8_t *code, size
 						       (void *)(uintptr_t)mark);
 }
 
-/* A string instruction comes back once per element; the first time is told from the others. */
+/*
+ * A string instruction that moves or sets runs once for each element and once
+ * more, each time as a block of its own. That is most of what a kernel does that
+ * clears pages, so that these rounds are not counted one by one: where it begins
+ * rcx says how many there will be. What was interrupted goes on as it would
+ * have, at the same end with less to do, and is not counted again; what a fault
+ * ends before its time is counted whole. A comparison may end early: its rounds
+ * are counted.
+ */
+#define STRINGS		4096u
+static struct string {
+	uint64_t pc, end, left;
+} strings[STRINGS];
+
+static bool counts_ahead(uint32_t class)
+{
+	return class & X86_REP && class & X86_STORE &&
+	       qemu_plugin_register_vcpu_insn_exec_cond_cb && qemu_plugin_get_registers;
+}
+
+/* The instruction is a line of its own; where it is the end of another, that has its first round. */
+static void count_string(const struct site *site, bool inside)
+{
+	uint64_t left, end;
+	struct string *s;
+
+	find_registers();
+	left = read_register(rcx);
+	end = read_register(rdi) + (left << (site->class >> X86_WIDTH));
+	s = &strings[mix(site->pc ^ mix(end)) % STRINGS];
+	state.repeating = site->pc;
+	if (!inside && s->pc == site->pc && s->end == end && left < s->left)
+		return;
+	*s = (struct string){ site->pc, end, left };
+	left += !inside;
+	counters[site->executed] += left;
+	counters[site->operations]++;
+	state.total += left;
+}
+
+static void on_string(unsigned int translated_by, void *data)
+{
+	(void)translated_by;
+	count_string(data, false);
+}
+
+static void on_string_inside(unsigned int translated_by, void *data)
+{
+	(void)translated_by;
+	count_string(data, true);
+}
+
+/* Of others the first round is told from those that follow. */
 static void on_rep(unsigned int translated_by, void *data)
 {
 	const struct site *site = data;
@@ -849,16 +901,23 @@ static void on_rep(unsigned int translated_by, void *data)
 	state.repeating = site->pc;
 }
 
+/* `site` is of the line that ends with it, or of itself alone where it is counted ahead. */
 static void translate_rep(struct qemu_plugin_insn *insn, const struct site *site, bool inside)
 {
-	if (inside) {	/* a block that begins before it: it is entered, not repeated */
+	bool ahead = counts_ahead(site->class);
+
+	if (inside && ahead) {
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_string_inside,
+						       QEMU_PLUGIN_CB_R_REGS, (void *)site);
+	} else if (inside) {	/* a block that begins before it: it is entered, not repeated */
 		bump(insn, counter(site->operations));
 		store(insn, STATE(repeating), site->pc);
-		return;
+	} else {
+		qemu_plugin_register_vcpu_insn_exec_cond_cb(
+			insn, ahead ? on_string : on_rep,
+			ahead ? QEMU_PLUGIN_CB_R_REGS : QEMU_PLUGIN_CB_NO_REGS,
+			QEMU_PLUGIN_COND_NE, STATE(repeating), site->pc, (void *)site);
 	}
-	qemu_plugin_register_vcpu_insn_exec_cond_cb(
-		insn, on_rep, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_COND_NE,
-		STATE(repeating), site->pc, (void *)site);
 }
 
 /* What belongs to one instruction of the kernel, before it is counted. */
@@ -891,38 +950,49 @@ static void on_check(unsigned int translated_by, void *data)
 	_exit(1);
 }
 
+/* The site of the string instruction that ends a line; that of itself alone if counted ahead. */
+static const struct site *string_site(const struct line *line, const struct site *site,
+				      uint64_t pc)
+{
+	struct line alone = { .pc = pc, .n = 1, .insn = { line->insn[line->n - 1] } };
+
+	add_rep_end(pc + alone.insn[0].size);
+	return counts_ahead(alone.insn[0].class) ? find_line(&alone) : &site[line->n - 1];
+}
+
 /* A line is counted where it begins. */
 static void count_line(struct qemu_plugin_insn *const insn[], const struct line *line,
 		       bool at_start)
 {
 	struct qemu_plugin_insn *first = insn[0], *last = insn[line->n - 1];
 	bool can_store = qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL;
-	struct site head = { 0 }, tail = { 0 };
-	bool after_rep = false;
-	struct site *site;
+	bool alone = at_start && line->n == 1, after_rep = false;
+	uint32_t class = line->insn[line->n - 1].class, slot = 0;
+	const struct site *site, *string = NULL;
 
 	pthread_mutex_lock(&lock);
 	site = find_line(line);
 	if (site) {
-		head = site[0];
-		tail = site[line->n - 1];
-		after_rep = is_rep_end(head.pc);
-		if (tail.class & X86_REP)
-			add_rep_end(tail.pc + tail.size);
+		slot = site->executed;
+		after_rep = is_rep_end(site->pc);
+		if (class & X86_REP)
+			string = string_site(line, site, qemu_plugin_insn_vaddr(last));
 	}
 	pthread_mutex_unlock(&lock);
-	bump(first, counter(head.executed));
-	if (!vcpus[translator].checked) {
-		vcpus[translator].checked = true;
-		qemu_plugin_register_vcpu_insn_exec_cb(first, on_check, QEMU_PLUGIN_CB_NO_REGS,
-						       &counters[head.executed]);
+	if (!(string && alone && counts_ahead(class))) {
+		bump(first, counter(slot));
+		if (!vcpus[translator].checked) {
+			vcpus[translator].checked = true;
+			qemu_plugin_register_vcpu_insn_exec_cb(
+				first, on_check, QEMU_PLUGIN_CB_NO_REGS, &counters[slot]);
+		}
 	}
 	if (!can_store)
 		return;
 	if (after_rep)
 		store(first, STATE(repeating), 0);
-	if (tail.operations)
-		translate_rep(last, &site[line->n - 1], !at_start || line->n > 1);
+	if (string && string->operations)
+		translate_rep(last, string, !alone);
 }
 
 /* The index by which QEMU is off is what it tells a callback. */
@@ -962,6 +1032,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	struct line line = { .n = 0 };
 	bool kernel = false, goes_on;
 	uint8_t code[16];
+	uint32_t class;
 	uint64_t pc;
 
 	(void)id;
@@ -971,24 +1042,25 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		insn = qemu_plugin_tb_get_insn(tb, i);
 		pc = qemu_plugin_insn_vaddr(insn);
 		size = bytes_of(insn, code, sizeof(code));
+		class = x86_class(code, size);
 		if (!i) {
 			kernel = pc >= KERNEL_START;
-			if (kernel && config.follow)
+			if (kernel && config.follow && !counts_ahead(class))
 				qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
 					tb, QEMU_PLUGIN_INLINE_ADD_U64, STATE(total), n);
 		}
 		if (!line.n)
 			line.pc = pc;
 		of_line[line.n] = insn;
-		line.insn[line.n].class = x86_class(code, size);
+		line.insn[line.n].class = class;
 		line.insn[line.n].size = size;
 		line.n++;
 		if (!kernel)
 			note_marker(insn, code, size);
 		else if (config.follow)
-			note_paths(insn, pc, line.insn[line.n - 1].class, n - i);
+			note_paths(insn, pc, class, n - i);
 		goes_on = x86_is_plain(code, size) ||
-			  (kernel && !(line.insn[line.n - 1].class & X86_REP) && !may_fault(pc));
+			  (kernel && !(class & X86_REP) && !may_fault(pc));
 		if (goes_on && line.n < MAX_LINE && i + 1 < n)
 			continue;
 		if (kernel)
