@@ -72,6 +72,20 @@ def test_totals_are_those_of_the_samples(run: Path) -> None:
         assert sum(one.paths.instructions) == pytest.approx(one.kernel, rel=0.01)
 
 
+def test_what_else_was_counted(run: Path) -> None:
+    found, _ = load_profiles(run)
+    (fault, *_) = [one for one in found if one.workload == "multi-fault"]
+    table = fault.functions
+    clear = table.function.index("clear_page_erms")
+    pages = table.string_operations[clear] / fault.units
+    assert pages == pytest.approx(1, abs=0.01)  # and now and then one for a table
+    assert table.string_bytes[clear] / fault.units == pytest.approx(4096 * pages)
+    assert table.stores[clear] == pytest.approx(table.string_bytes[clear])
+    assert table.string_instructions[clear] / fault.units == pytest.approx(4097 * pages)
+    for column in ("loads", "stores", "branches", "calls", "locked"):
+        assert sum(getattr(table, column)) / fault.units > 1, column
+
+
 def test_one_history_gives_one_profile(run: Path) -> None:
     found, _ = load_profiles(run)
     before = [one for one in found if one.variant == "before"]
@@ -91,9 +105,13 @@ def test_the_command(harness: Harness, run: Path) -> None:
     assert done.code == 1
     assert "broken: handle_mm_fault <= +0" in done.err
     rows = json.loads(done.out)
-    assert set(rows[0]) == {"workload", "params", "function", "file", "before", "after", "delta"}
+    assert set(rows[0]) == {
+        "workload", "params", "function", "file", "before", "after", "delta", "counts"
+    }
     deltas = [abs(row["delta"]) for row in rows]
     assert deltas == sorted(deltas, reverse=True)
+    told = json.loads((run / "report.json").read_text())["profile"]
+    assert [row for row in rows if row["delta"]] == told
     assert list((run / "explain").glob("flame-*.html"))
     assert list((run / "explain").glob("callgrind.out.*"))
     held = harness("explain", str(run), "--guard", "multi-fault: group:rcu <= 0")
