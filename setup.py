@@ -15,7 +15,10 @@ HERE = Path(__file__).parent
 BUILTIN = {
     "kernel/config": ("*.config",),
     "kernel/patches/compat": ("*.toml", "*.patch"),
-    "guest": ("Makefile", "*.c", "*.h", "*.sh", "plugin/*.[ch]", "races/*.[ch]", "suites/*"),
+    "guest": (
+        "Makefile", "*.c", "*.h", "*.sh", "model/*.[ch]", "plugin/*.[ch]", "races/*.[ch]",
+        "suites/*",
+    ),
 }
 
 

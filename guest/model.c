@@ -14,13 +14,13 @@
  * for each slot that ever had one. At the end nothing may be left.
  *
  * A sequence is a number of steps that follow from a seed (model/model.h).
- * With one thread the same seed plays the same steps; with several, each has
- * slots of its own, and how they interleave is left to the kernel. Each
+ * With one thread the same seed plays the same steps; with several, each has a
+ * block of each slot, and how they interleave is left to the kernel. Each
  * sequence is played by a process of its own, whose exit has the kernel check
  * its counters.
  *
- * Cannot show: what happens to pages that are shared by threads which work on
- * them at the same time (see races/), and memory beyond a few MiB.
+ * Cannot show: what happens to a page that several threads work on at the same
+ * time (see races/), and to memory beyond a few MiB.
  *
  * Exit code: 0 pass, 1 fail.
  */
@@ -45,11 +45,12 @@
 #include <unistd.h>
 
 #define MAX_STEPS	65536
-#define SHARED_SLOTS	4		/* of each player where there are several */
+#define COMM		"race-model"	/* tests/mutants break the kernel for such names only */
 #define EVERY_BYTE	16		/* so many steps pass between two looks at every byte */
 #define ROUND		32		/* steps of each player between two looks at VmPTE */
 #define STACK_SIZE	(256UL << 10)
 #define STEP_SECONDS	300		/* after which a step hangs */
+#define ARENA		(MAX_SLOTS * PMD_SIZE)
 #define SWAP_BYTES	(64UL << 20)
 
 struct rules rules;
@@ -108,6 +109,14 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	_exit(1);
 }
 
+/* Of the process that plays none: what was changed is put back. */
+static void on_end(int sig)
+{
+	settings_restore();
+	swap_destroy();
+	_exit(128 + sig);
+}
+
 static void catch_signals(void)
 {
 	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
@@ -129,39 +138,37 @@ static int open_uffd(void)
 	return fd;
 }
 
-static void init_model(struct player *p, unsigned int nth, unsigned int slots)
+static void init_model(struct player *p, unsigned int nth)
 {
 	unsigned int i;
 
 	memset(p, 0, sizeof(*p));
 	p->nth = nth;
-	p->slots = slots;
-	p->pages = slots * PTRS_PER_PTE;
+	p->slots = MAX_SLOTS;
+	p->block = PTRS_PER_PTE;
+	while (p->block * nr_players > PTRS_PER_PTE)
+		p->block /= 2;
+	p->pages = p->slots * p->block;
 	for (i = 0; i < p->pages; i++)
 		p->page[i] = (struct page){ .kind = ANON, .prot = PROT_READ | PROT_WRITE };
-}
-
-static unsigned int slots_each(void)
-{
-	return nr_players > 1 ? SHARED_SLOTS : MAX_SLOTS;
 }
 
 /* Everything that has page tables of its own is touched before they are counted. */
 static void init_players(uint64_t sequence)
 {
-	unsigned int slots = slots_each(), i;
 	volatile char stack[128 << 10];
+	unsigned int i;
 	char *base;
 
 	for (i = 0; i < sizeof(stack); i += PAGE_SIZE)
 		stack[i] = 1;
-	base = map_beside_anchor(nr_players * slots * PMD_SIZE);
+	base = map_beside_anchor(ARENA);
 	for (i = 0; i < nr_players; i++) {
 		struct player *p = &players[i];
 
-		init_model(p, i, slots);
+		init_model(p, i);
 		p->seed = sequence;
-		p->base = base + i * slots * PMD_SIZE;
+		p->base = base;
 		p->fd = memfd_create("model", MFD_CLOEXEC);
 		p->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 		p->uffd = open_uffd();
@@ -252,7 +259,7 @@ static void check_leak(void)
 	struct player *p = &players[0];
 	unsigned int i, page;
 
-	munmap(p->base, nr_players * slots_each() * PMD_SIZE);
+	munmap(p->base, ARENA);
 	for (i = 0; i < nr_players; i++) {
 		memset(players[i].touched, 0, sizeof(players[i].touched));
 		for (page = 0; page < players[i].pages; page++)
@@ -269,6 +276,8 @@ static void play_sequence(uint64_t sequence, char *stacks)
 	unsigned int i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
 	memset(result, 0, sizeof(*result));
 	child_report = result->child;
 	catch_signals();
@@ -332,15 +341,16 @@ static void print_verdict(uint64_t last, long long freed_before)
 		       (unsigned long long)last, result->step, result->op);
 	printf("\"verdict\":\"%s\",\"reason\":\"", failed ? "fail" : "pass");
 	if (failed && result->step)
-		printf("sequence %llu, step %u (%s): ", (unsigned long long)last, result->step,
-		       result->op);
+		printf("sequence %llu, step %u of thread %u (%s): ", (unsigned long long)last,
+		       result->step, result->player, result->op);
 	printf("%s\"}\n", result->failure);
 }
 
 static void read_rules(void)
 {
 	rules.frees = vmstat("pte_table_freed") >= 0;
-	rules.thp_always = !strcmp(thp_enabled(), "always");
+	/* Several players have none: see main(). */
+	rules.thp_always = nr_players == 1 && !strcmp(thp_enabled(), "always");
 	rules.nodes = !access("/sys/devices/system/node/node1", F_OK);
 	rules.players = nr_players;
 	/* Counters of threads and of CPUs are added up now and then. */
@@ -398,7 +408,7 @@ static int write_program(int argc, char **argv)
 		.frees = !strcmp(emit_for, "frees"), .players = 1, .system = true, .nodes = true,
 		.fake = rules.fake, .plant = rules.plant,
 	};
-	init_model(p, 0, MAX_SLOTS);
+	init_model(p, 0);
 	p->seed = seed;
 	p->emit = stdout;
 	emit_begin(p, command);
@@ -454,7 +464,7 @@ static const struct command command = {
 		  .number = set_seconds, .min = 1, .max = 1000000 },
 		{ 'n', "--steps", "N", "of a sequence (default 400)",
 		  .number = set_nr_steps, .min = 1, .max = MAX_STEPS },
-		{ 't', "--threads", "N", "each with slots of its own, 1 to 8 (default 1)",
+		{ 't', "--threads", "N", "each with a part of every 2 MiB, 1 to 8 (default 1)",
 		  .number = set_nr_players, .min = 1, .max = MAX_PLAYERS },
 		{ 'k', "--keep", "LIST", "play only these steps, such as 1-5,9; look at every byte",
 		  .word = set_keep },
@@ -483,13 +493,19 @@ int main(int argc, char **argv)
 		return write_program(argc, argv);
 	if (keep && nr_players > 1)
 		die("--keep: only what one thread plays is repeatable");
+	prctl(PR_SET_NAME, COMM);
 	read_rules();
+	/* With several players a huge page would be that of all of them. */
+	if (nr_players > 1)
+		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);
 	stacks = mmap(NULL, MAX_PLAYERS * STACK_SIZE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (result == MAP_FAILED || stacks == MAP_FAILED)
 		die_errno("mmap");
+	signal(SIGTERM, on_end);
+	signal(SIGINT, on_end);
 	if (rules.system)
 		change_system();
 	freed = vmstat("pte_table_freed");

@@ -59,15 +59,17 @@ void check_pages(struct player *p, bool every_byte)
 {
 	static uint64_t entries[MAX_PLAYERS][MAX_PAGES];
 	uint64_t *map = entries[p->nth];
+	ssize_t size = p->block * sizeof(*map);
 	unsigned int i, there;
 
 	if (p->failed)
 		return;
-	if (pread(p->pagemap, map, p->pages * 8, (uintptr_t)p->base / PAGE_SIZE * 8) !=
-	    (ssize_t)(p->pages * 8)) {
-		fail(p, "/proc/self/pagemap cannot be read");
-		return;
-	}
+	for (i = 0; i < p->pages; i += p->block)
+		if (pread(p->pagemap, map + i, size,
+			  (uintptr_t)page_address(p, i) / PAGE_SIZE * sizeof(*map)) != size) {
+			fail(p, "/proc/self/pagemap cannot be read");
+			return;
+		}
 	for (i = 0; i < p->pages && !p->failed; i++) {
 		const struct page *page = &p->page[i];
 
@@ -116,8 +118,8 @@ void spread(struct player *p)
 
 	for (slot = 0; slot < p->slots; slot++) {
 		any = any_shmem = false;
-		end = (slot + 1) * PTRS_PER_PTE;
-		for (i = slot * PTRS_PER_PTE; i < end; i++) {
+		end = (slot + 1) * p->block;
+		for (i = slot * p->block; i < end; i++) {
 			page = &p->page[i];
 			any |= page->entry != NEVER;
 			any_shmem |= page->entry != NEVER && page->kind == SHMEM;
@@ -125,7 +127,7 @@ void spread(struct player *p)
 		if (!any)
 			continue;
 		p->touched[slot] = true;
-		for (i = slot * PTRS_PER_PTE; i < end; i++) {
+		for (i = slot * p->block; i < end; i++) {
 			page = &p->page[i];
 			if (page->entry != NEVER || page->kind == GONE)
 				continue;
@@ -136,32 +138,40 @@ void spread(struct player *p)
 	}
 }
 
-static unsigned int slots_with(const struct player *p, enum entry least)
+static bool slot_has(const struct player *p, unsigned int slot, enum entry least)
 {
-	unsigned int i, count = 0, last = -1;
+	unsigned int i;
 
-	for (i = 0; i < p->pages; i++)
-		if (p->page[i].entry >= least && i / PTRS_PER_PTE != last) {
-			last = i / PTRS_PER_PTE;
-			count++;
-		}
-	return count;
+	for (i = slot * p->block; i < (slot + 1) * p->block; i++)
+		if (p->page[i].entry >= least)
+			return true;
+	return false;
 }
 
-unsigned int tables_possible(const struct player *p)
+unsigned int tables_possible(const struct player *all, unsigned int count)
 {
-	unsigned int i, count = 0;
+	unsigned int slot, i, tables = 0;
 
-	if (rules.frees)
-		return slots_with(p, MAY);
-	for (i = 0; i < p->slots; i++)
-		count += p->touched[i];
-	return count;
+	for (slot = 0; slot < all->slots; slot++)
+		for (i = 0; i < count; i++)
+			if (rules.frees ? slot_has(&all[i], slot, MAY) : all[i].touched[slot]) {
+				tables++;
+				break;
+			}
+	return tables;
 }
 
-unsigned int tables_certain(const struct player *p)
+unsigned int tables_certain(const struct player *all, unsigned int count)
 {
-	return slots_with(p, MUST);
+	unsigned int slot, i, tables = 0;
+
+	for (slot = 0; slot < all->slots; slot++)
+		for (i = 0; i < count; i++)
+			if (slot_has(&all[i], slot, MUST)) {
+				tables++;
+				break;
+			}
+	return tables;
 }
 
 static long field(const char *text, const char *name)
@@ -191,12 +201,13 @@ struct bounds {
 static struct bounds bounds_of(const struct player *all, unsigned int count)
 {
 	const struct page *page, *end;
-	struct bounds b = { };
+	struct bounds b = {
+		.least_tables = 4 * tables_certain(all, count),
+		.most_tables = 4 * tables_possible(all, count),
+	};
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		b.least_tables += 4 * tables_certain(&all[i]);
-		b.most_tables += 4 * tables_possible(&all[i]);
 		end = all[i].page + all[i].pages;
 		for (page = all[i].page; page < end; page++) {
 			b.least_anon += 4 * (page->entry == MUST);

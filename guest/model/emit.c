@@ -87,7 +87,7 @@ void emit_expected(struct player *p)
 	}
 	if (!p->copy)
 		emit_file(p);
-	emit(p, "expect_tables(%u, %u);", tables_certain(p), tables_possible(p));
+	emit(p, "expect_tables(%u, %u);", tables_certain(p, 1), tables_possible(p, 1));
 }
 
 void emit_end(struct player *p)

@@ -2,8 +2,9 @@
 /*
  * The model: what a player knows of its memory.
  *
- * A player owns an arena of a few 2 MiB slots and a memfd. For each page of the
- * arena the model holds what the page must read as, and whether a page-table
+ * The arena is a few 2 MiB slots. A player owns all of it, or with several
+ * players a block of each slot, so that all of them meet in every page table;
+ * and a memfd. For each page of its own the model holds what the page must read as, and whether a page-table
  * entry may or must be there. Each step of a sequence is one operation on a
  * run of pages; its system calls change the memory, and its last lines change
  * the model. After each step both are compared (check.c).
@@ -20,7 +21,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#define MAX_SLOTS	8			/* of a player, 2 MiB each */
+#define MAX_SLOTS	8			/* 2 MiB each */
 #define MAX_PAGES	(MAX_SLOTS * PTRS_PER_PTE)
 #define FILE_PAGES	(2 * PTRS_PER_PTE)	/* of its memfd */
 #define MAX_PLAYERS	8
@@ -57,8 +58,9 @@ struct player {
 	uint64_t seed;
 	unsigned int step;		/* from 1 */
 	uint64_t dice;			/* of this step */
-	char *base;
+	char *base;			/* of the arena, which is that of all players */
 	unsigned int slots, pages;
+	unsigned int block;		/* so many pages of each slot are the player's */
 	struct page page[MAX_PAGES];
 	bool touched[MAX_SLOTS];	/* had an entry at some time */
 	uint32_t file_value[FILE_PAGES];
@@ -99,9 +101,15 @@ void emit(struct player *p, const char *fmt, ...)
 
 /* What each word of a page with this value is. */
 uint64_t value_word(uint32_t value);
+/* The player's own pages are numbered from 0, and lie in one piece in a slot. */
+static inline unsigned int slot_of(const struct player *p, unsigned int page)
+{
+	return page / p->block;
+}
 static inline char *page_address(const struct player *p, unsigned int page)
 {
-	return p->base + page * PAGE_SIZE;
+	return p->base + slot_of(p, page) * PMD_SIZE +
+	       (p->nth * p->block + page % p->block) * PAGE_SIZE;
 }
 
 /* ops.c: one step. */
@@ -125,8 +133,9 @@ extern struct status start;
 void check_status(struct player *p, struct player *all, unsigned int count);
 /* Entries that a neighbour's fault or khugepaged may have made. */
 void spread(struct player *p);
-unsigned int tables_possible(const struct player *p);
-unsigned int tables_certain(const struct player *p);
+/* Page tables that there can be at most and at least, of these players together. */
+unsigned int tables_possible(const struct player *all, unsigned int count);
+unsigned int tables_certain(const struct player *all, unsigned int count);
 
 /* emit.c: the parts of the C program around the steps. */
 void emit_begin(struct player *p, const char *command);

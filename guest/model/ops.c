@@ -63,19 +63,23 @@ unsigned int rnd(struct player *p, unsigned int n)
 static struct run any_run(struct player *p)
 {
 	unsigned int slot = rnd(p, p->slots), shape = rnd(p, 16), at;
-	struct run r = { slot * PTRS_PER_PTE, PTRS_PER_PTE };
+	struct run r = { slot * p->block, p->block };
+	unsigned int end = p->pages;
 
-	at = rnd(p, PTRS_PER_PTE);
+	/* Blocks of several players have those of the others between them. */
+	if (rules.players > 1)
+		end = r.first + r.count;
+	at = rnd(p, p->block);
 	if (shape < 4)
 		r = (struct run){ r.first + at, 1 };
 	else if (shape < 7)
 		r = (struct run){ r.first + at, 1 + rnd(p, 16) };
 	else if (shape < 11)
-		r = (struct run){ r.first + at, 1 + rnd(p, PTRS_PER_PTE) };
+		r = (struct run){ r.first + at, 1 + rnd(p, p->block) };
 	else if (shape == 11)
 		r.count *= 2;
-	if (r.first + r.count > p->pages)
-		r.count = p->pages - r.first;
+	if (r.first + r.count > end)
+		r.count = end - r.first;
 	return r;
 }
 
@@ -335,7 +339,8 @@ static void op_populate_write(struct player *p, struct run r)
 
 static void op_hugepage(struct player *p, struct run r)
 {
-	if (clip(p, &r, (struct want){ .kinds = 1 << ANON }) &&
+	/* A huge page would be that of other players, too. */
+	if (rules.players == 1 && clip(p, &r, (struct want){ .kinds = 1 << ANON }) &&
 	    ADVISE(p, r, MADV_HUGEPAGE, EINVAL))
 		set_flag(p, r, HUGE, NOHUGE);
 }
@@ -350,13 +355,13 @@ static void op_nohugepage(struct player *p, struct run r)
 /* It may fail for many good reasons, and changes no content. */
 static void op_collapse(struct player *p, struct run r)
 {
-	unsigned int slot = r.first / PTRS_PER_PTE, i;
-	struct run whole = { slot * PTRS_PER_PTE, PTRS_PER_PTE };
+	struct run whole = { slot_of(p, r.first) * p->block, PTRS_PER_PTE };
 	bool any = false;
 	long result = 0;
+	unsigned int i;
 
 	r = whole;
-	if (!clip(p, &r, (struct want){ .kinds = ANY_KIND }) || r.count != whole.count)
+	if (rules.players > 1 || !clip(p, &r, (struct want){ .kinds = ANY_KIND }) || r.count != whole.count)
 		return;
 	emit(p, "madvise(page(%u), %u * PAGE, MADV_COLLAPSE);", r.first, r.count);
 	if (!p->emit) {
@@ -456,8 +461,12 @@ static void op_mprotect(struct player *p, struct run r)
 	p->calls++;
 	if (!p->emit && !did(p, mprotect(at(p, r), bytes(r), prots[which].prot), 0, "mprotect", r))
 		return;
-	for (i = r.first; i < r.first + r.count; i++)
+	for (i = r.first; i < r.first + r.count; i++) {
 		p->page[i].prot = prots[which].prot;
+		/* What is locked is populated when it becomes writable. */
+		if (p->page[i].flags & LOCKED)
+			may_be_there(p, (struct run){ i, 1 });
+	}
 }
 
 static void op_mlock(struct player *p, struct run r)
@@ -505,8 +514,8 @@ static void op_mmap(struct player *p, struct run r)
 
 	which = which > 2 ? 0 : which;
 	if (shmem) {
-		if (!(r.first % PTRS_PER_PTE) && rnd(p, 2))
-			file &= -PTRS_PER_PTE;
+		if (!(r.first % p->block) && rnd(p, 2))
+			file -= file % PTRS_PER_PTE;
 		if (r.count > FILE_PAGES - file)
 			r.count = FILE_PAGES - file;
 	}
@@ -534,13 +543,16 @@ static void op_mmap(struct player *p, struct run r)
 /* Where to: often so that whole page tables can move. */
 static bool target_of(struct player *p, struct run r, struct run *to)
 {
-	to->first = rnd(p, p->slots) * PTRS_PER_PTE;
+	unsigned int end;
+
+	to->first = rnd(p, p->slots) * p->block;
+	end = rules.players == 1 ? p->pages : to->first + p->block;
 	if (!rnd(p, 3))
-		to->first += rnd(p, PTRS_PER_PTE);
+		to->first += rnd(p, p->block);
 	else
-		to->first += r.first % PTRS_PER_PTE;
+		to->first += r.first % p->block;
 	to->count = r.count;
-	return to->first + to->count <= p->pages &&
+	return to->first + to->count <= end &&
 	       (to->first + to->count <= r.first || r.first + r.count <= to->first);
 }
 
@@ -552,8 +564,8 @@ static void is_moved(struct player *p, struct run from, struct run to, bool stay
 		p->page[to.first + i] = p->page[from.first + i];
 		p->page[to.first + i].flags |= MOVED;
 		/* An empty table may have moved, or one was made for nothing. */
-		if (p->touched[(from.first + i) / PTRS_PER_PTE])
-			p->touched[(to.first + i) / PTRS_PER_PTE] = true;
+		if (p->touched[slot_of(p, from.first + i)] || rules.players > 1)
+			p->touched[slot_of(p, to.first + i)] = true;
 		if (stays) {
 			p->page[from.first + i].entry = NEVER;
 			p->page[from.first + i].value = 0;

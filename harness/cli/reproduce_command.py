@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import common, completions, suite_options
+from harness.core.errors import UserError
 
 
 def reproduce(
@@ -24,6 +25,13 @@ def reproduce(
     ] = 1,
     gdb: Annotated[
         bool, typer.Option("--gdb", help="Wait for gdb; prints its line. No time limits.")
+    ] = False,
+    shrink: Annotated[
+        bool,
+        typer.Option(
+            "--shrink",
+            help="Find the shortest part of its sequence that fails, as C (suite model).",
+        ),
     ] = False,
     variant: Annotated[
         str | None,
@@ -49,14 +57,25 @@ def reproduce(
     Example: harness reproduce 1f2e3d4c --until-fail 20
     """
     from harness.suites import reproduce as again  # noqa: PLC0415
+    from harness.suites.shrink import Shrunk  # noqa: PLC0415
+    from harness.suites.shrink import shrink as search  # noqa: PLC0415
 
+    if shrink and (gdb or until_fail != 1):
+        raise UserError("--shrink plays parts of the sequence as often as it needs, without gdb",
+                        hint="leave --until-fail and --gdb out")
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
     found = again.find_verdict(run or lab.project.results, ident)
     # The base that the run was given, not harness.toml's default of today.
-    done = again.reproduce(
-        lab.on_base(found.plan.base or None), found, out or lab.run_directory(f"reproduce-{ident}"),
-        say=common.say, variant=variant, accel=accel, until_fail=until_fail, gdb=gdb,
-    )
+    base = lab.on_base(found.plan.base or None)
+    directory = out or lab.run_directory(f"reproduce-{ident}")
+    done: again.Reproduction | Shrunk
+    if shrink:
+        done = search(base, found, directory, say=common.say, variant=variant, accel=accel)
+    else:
+        done = again.reproduce(
+            base, found, directory, say=common.say, variant=variant, accel=accel,
+            until_fail=until_fail, gdb=gdb,
+        )
     common.say(done.words())
     if done.exit_code:
         raise typer.Exit(done.exit_code)

@@ -16,7 +16,7 @@ def stability(
         str | None,
         typer.Option(
             "--suite", autocompletion=completions.suite,
-            help=f"races, piecewise, selftests, ltp, stress-ng or trinity [{USUAL}].",
+            help=f"races, model, piecewise, selftests, ltp, stress-ng or trinity [{USUAL}].",
         ),
     ] = None,
     variants: suite_options.Variants = None,
@@ -33,7 +33,8 @@ def stability(
         int | None, typer.Option("--seed", min=0, help="First seed of what is random [1].")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Of each race [its own number].")
+        int | None,
+        typer.Option("--threads", min=1, help="Of each race, or of the model [its own number]."),
     ] = None,
     accel: common.AccelName = None,
     smp: common.Smp = None,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from harness.core.errors import UserError
 from harness.project.config import nearest
 from harness.suites.ltp import LtpSuite
+from harness.suites.model import ModelSuite
 from harness.suites.races import PiecewiseSuite, RaceSuite
 from harness.suites.selftests import SelftestSuite
 from harness.suites.stressors import StressNgSuite, TrinitySuite
 from harness.suites.suite import Suite
 
 _ALL: tuple[Suite, ...] = (
-    RaceSuite(), PiecewiseSuite(), SelftestSuite(), LtpSuite(), StressNgSuite(), TrinitySuite(),
+    RaceSuite(), ModelSuite(), PiecewiseSuite(), SelftestSuite(), LtpSuite(), StressNgSuite(),
+    TrinitySuite(),
 )
 SUITES: dict[str, Suite] = {suite.name: suite for suite in _ALL}
 

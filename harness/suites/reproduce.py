@@ -24,6 +24,7 @@ from harness.records.store import RUN_FILE, VERDICTS_FILE, RunWriter, load_run, 
 from harness.records.verdicts import BAD, Verdict, not_run
 from harness.suites.conductor import BOOTS, FOREVER, Boots, new_run
 from harness.suites.registry import find_suite
+from harness.suites.suite import Suite
 from harness.suites.testrunner import SuiteRunner, TestQueue
 from harness.suites.workbench import Workbench
 
@@ -119,28 +120,18 @@ def reproduce(
     Up to ``until_fail`` times, until it fails; ``say`` is told each verdict. ``gdb`` lets the
     guest wait for a debugger, and leaves a dead one to it. ``lab`` is on the base of the run.
     """
-    old, name = found.verdict, variant or found.verdict.variant
-    plan = _plan(found, name, accel, gdb)
-    suite = find_suite(plan.suite)
-    build = lab.build(name)
-    disks = suite.disks(lab, plan)
-    run = new_run(lab, plan, directory)
-    run.kernels, run.image = {name: build.kernel}, lab.image().record
-    run.accels = [lab.accel(plan.accel, build, plan.smp).record()]
-    writer = RunWriter(directory, run)
-    boots = Boots.of(lab, plan, build, disks, writer, gdb=gdb)
+    name = variant or found.verdict.variant
+    again = Again.begin(lab, found, directory, variant=name, accel=accel, gdb=gdb)
+    plan, writer = again.plan, again.writer
     if gdb:
         stub = directory / BOOTS / f"{name}-00" / "gdb.sock"
-        line = ["gdb", str(build.vmlinux), "-ex", f"target remote {stub}", "-ex", "continue"]
+        vmlinux = again.boots.build.vmlinux
+        line = ["gdb", str(vmlinux), "-ex", f"target remote {stub}", "-ex", "continue"]
         lab.progress.say(f"the guest waits for:\n{shlex.join(line)}")
     seen: list[Verdict] = []
     attempt = 0
     for attempt in range(1, until_fail + 1):
-        runner = SuiteRunner(
-            suite, name, boots, directory / f"tests-{name}", attempt=attempt - 1,
-            prepare=lambda session: suite.prepare(session, lab, plan),
-            examine=partial(_leave, lab) if gdb else None,
-        )
+        runner = again.runner(attempt - 1, examine=partial(_leave, lab) if gdb else None)
         for verdict in runner.run(TestQueue(plan.tests)):
             writer.verdict(verdict)
             seen.append(verdict)
@@ -148,10 +139,53 @@ def reproduce(
             say(f"{attempt}: {verdict.verdict} {name} {verdict.test}{reason}")
         if any(verdict.verdict in BAD for verdict in seen):
             break
-    crashed = any(verdict.verdict == "crash" for verdict in seen)
-    writer.run.status, writer.run.finished = "crashed" if crashed else "complete", moments.now()
-    writer.save()
-    return Reproduction(old, seen, attempt, directory)
+    again.close(crashed=any(verdict.verdict == "crash" for verdict in seen))
+    return Reproduction(found.verdict, seen, attempt, directory)
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run that does a test of another run again: its record, and what boots its guests."""
+
+    lab: Workbench
+    suite: Suite
+    plan: SuitePlan
+    boots: Boots
+    writer: RunWriter
+
+    @classmethod
+    def begin(
+        cls, lab: Workbench, found: Found, directory: Path, *, variant: str,
+        accel: str | None = None, gdb: bool = False,
+    ) -> Again:
+        """Build the variant and write the record of the run; nothing is booted yet."""
+        plan = _plan(found, variant, accel, gdb)
+        suite = find_suite(plan.suite)
+        build = lab.build(variant)
+        disks = suite.disks(lab, plan)
+        run = new_run(lab, plan, directory)
+        run.kernels, run.image = {variant: build.kernel}, lab.image().record
+        run.accels = [lab.accel(plan.accel, build, plan.smp).record()]
+        writer = RunWriter(directory, run)
+        boots = Boots.of(lab, plan, build, disks, writer, gdb=gdb)
+        return cls(lab, suite, plan, boots, writer)
+
+    def runner(
+        self, attempt: int, examine: Callable[[Session], None] | None = None
+    ) -> SuiteRunner:
+        """What runs tests in guests of the variant."""
+        variant = self.plan.variants[0]
+        return SuiteRunner(
+            self.suite, variant, self.boots, self.writer.directory / f"tests-{variant}",
+            attempt=attempt, examine=examine,
+            prepare=lambda session: self.suite.prepare(session, self.lab, self.plan),
+        )
+
+    def close(self, *, crashed: bool) -> None:
+        """The end of the run, into its record."""
+        self.writer.run.status = "crashed" if crashed else "complete"
+        self.writer.run.finished = moments.now()
+        self.writer.save()
 
 
 def _plan(found: Found, variant: str, accel: str | None, gdb: bool) -> SuitePlan:

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from harness.core.errors import InfrastructureError
+from harness.core.errors import InfrastructureError, UserError
 from harness.records.plans import PlannedTest, SuitePlan
+from harness.records.verdicts import Verdict
 from harness.suites.judgement import Judgement, Outcome, judge
+from harness.suites.steps import Steps
 from harness.suites.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -68,3 +70,13 @@ class Suite(Protocol):
         else ``verdict`` of the last line that is a JSON object, or else the last line.
         """
         return judge(outcome)
+
+    def steps(self, verdict: Verdict, log: str) -> Steps:
+        """The steps that a bad verdict's test played, for ``harness reproduce --shrink``.
+
+        ``log`` is its output. Raises :class:`UserError` where there are none to leave out.
+        """
+        raise UserError(
+            f"a test of the suite {self.name} is no sequence of steps that could be left out",
+            hint="--shrink is for the suite model",
+        )
