@@ -10,6 +10,19 @@ import typer
 from harness.cli import common, completions, suite_options
 from harness.core.errors import UserError
 
+UntilFail = Annotated[
+    int, typer.Option("--until-fail", min=1, metavar="N", help="Up to N times, until it fails [1].")
+]
+Gdb = Annotated[
+    bool, typer.Option("--gdb", help="Wait for gdb; prints its line. No time limits.")
+]
+Shrink = Annotated[
+    bool,
+    typer.Option(
+        "--shrink", help="Find the shortest part of its sequence that fails, as C (suite model).",
+    ),
+]
+
 
 def reproduce(
     ident: Annotated[
@@ -19,20 +32,9 @@ def reproduce(
             autocompletion=completions.verdict,
         ),
     ],
-    until_fail: Annotated[
-        int,
-        typer.Option("--until-fail", min=1, metavar="N", help="Up to N times, until it fails [1]."),
-    ] = 1,
-    gdb: Annotated[
-        bool, typer.Option("--gdb", help="Wait for gdb; prints its line. No time limits.")
-    ] = False,
-    shrink: Annotated[
-        bool,
-        typer.Option(
-            "--shrink",
-            help="Find the shortest part of its sequence that fails, as C (suite model).",
-        ),
-    ] = False,
+    until_fail: UntilFail = 1,
+    gdb: Gdb = False,
+    shrink: Shrink = False,
     variant: Annotated[
         str | None,
         typer.Option(
@@ -57,8 +59,7 @@ def reproduce(
     Example: harness reproduce 1f2e3d4c --until-fail 20
     """
     from harness.suites import reproduce as again  # noqa: PLC0415
-    from harness.suites.shrink import Shrunk  # noqa: PLC0415
-    from harness.suites.shrink import shrink as search  # noqa: PLC0415
+    from harness.suites import shrink as search  # noqa: PLC0415
 
     if shrink and (gdb or until_fail != 1):
         raise UserError("--shrink plays parts of the sequence as often as it needs, without gdb",
@@ -68,9 +69,9 @@ def reproduce(
     # The base that the run was given, not harness.toml's default of today.
     base = lab.on_base(found.plan.base or None)
     directory = out or lab.run_directory(f"reproduce-{ident}")
-    done: again.Reproduction | Shrunk
+    done: again.Reproduction | search.Shrunk
     if shrink:
-        done = search(base, found, directory, say=common.say, variant=variant, accel=accel)
+        done = search.shrink(base, found, directory, say=common.say, variant=variant, accel=accel)
     else:
         done = again.reproduce(
             base, found, directory, say=common.say, variant=variant, accel=accel,
