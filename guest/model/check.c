@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define WORDS		(PAGE_SIZE / sizeof(uint64_t))
-#define GRACE_NS	2000000000ULL	/* in which a table that is empty must be gone */
+#define GRACE_NS	1000000000ULL	/* in which a table that is empty must be gone */
 
 struct status start;
 

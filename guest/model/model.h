@@ -25,6 +25,7 @@
 #define MAX_PAGES	(MAX_SLOTS * PTRS_PER_PTE)
 #define FILE_PAGES	(2 * PTRS_PER_PTE)	/* of its memfd */
 #define MAX_PLAYERS	8
+#define STEP_SECONDS	300		/* after which a step hangs */
 
 enum kind { GONE, ANON, SHMEM };		/* GONE: not mapped */
 /* An entry of the page table is not there; can be there; is there. */

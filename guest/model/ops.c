@@ -857,7 +857,9 @@ static void op_fork(struct player *p, struct run r)
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		alarm(120);
+		alarm(0);
+		/* fork copies no tables of shared memory; the parent's count has this one. */
+		*(volatile char *)child_report = 0;
 		/* The parent's shows the parent's memory. */
 		close(p->pagemap);
 		p->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -865,8 +867,10 @@ static void op_fork(struct player *p, struct run r)
 		if (hold) {	/* the parent goes on meanwhile */
 			if (read(pipes[0], &byte, 1) != 1)
 				_exit(0);
+			alarm(STEP_SECONDS);
 			check_pages(p, true);
 		} else {
+			alarm(STEP_SECONDS);
 			live_as_child(p, r);
 		}
 		if (p->failed)

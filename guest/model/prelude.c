@@ -256,6 +256,7 @@ static MAYBE void expect_tables(long least, long most)
 	now = (vmpte() - tables_before) / 4;
 	if (now > most || now < least) {
 		printf("page tables: %ld, expected %ld to %ld\n", now, least, most);
+		fflush(stdout);
 		failed = 1;
 	}
 }

@@ -26,6 +26,7 @@ THREADS = 3
 LENGTH = 400  # steps of a sequence
 APART = 10_000  # seeds between those of two tests, more than a test plays
 TURN_S = 60.0  # of one test: a guest that a test harmed is not lost for long
+_FIXED = ("--seed", "--steps", "--seconds", "--threads")  # what a single sequence has of its own
 _SEQUENCE = re.compile(r'^\{"sequence":(\d+)\}$', re.MULTILINE)
 
 
@@ -76,9 +77,12 @@ class ModelSuite(Suite):
         # Of a kernel that died nothing is known but the sequence.
         last = said.get("failed_step") or options["--steps"]
         count = int(str(last))
-        what = ("--seed", str(sequence), "--steps", str(count))
+        rest = [
+            word for before, word in pairwise(words) if before not in _FIXED and word not in _FIXED
+        ]
+        what = ("--seed", str(sequence), "--steps", str(count), *rest)
         kernel = "frees" if said.get("frees") else "keeps"
         return Steps(
-            count=count, play=shlex.join([words[0], *what, "--system"]),
-            emit=(*what, "--emit-c", kernel), program=PROGRAM,
+            count=count, play=shlex.join([words[0], *what]), emit=(*what, "--emit-c", kernel),
+            program=PROGRAM,
         )

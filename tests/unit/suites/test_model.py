@@ -96,7 +96,7 @@ def test_a_planted_mistake_is_found_shortened_and_mailed(
     assert 1 <= len(kept) <= most and tries < 150
     steps = Steps(400, "model", (*sequence, "--emit-c", "keeps"), "model")
     mailed = compiled(write_program(programs, steps, kept, tmp_path))
-    assert mailed.code == 1 and "expected" in mailed.text
+    assert mailed.code == 1 and "expected" in mailed.text, (kept, mailed)
     # Without the mistake the same steps pass, in the fuzzer and as C.
     told = Steps(400, "model", ("--seed", "5", "--emit-c", "keeps"), "model")
     assert play(programs, "--seed", "5", "--keep", ranges(kept)).code == 0
@@ -119,6 +119,16 @@ def test_words_that_mean_nothing(programs: Path) -> None:
     ):
         done = play(programs, *words)
         assert done.code == 2 and said in done.text
+
+
+@pytest.mark.skipif(
+    "pte_table_freed" in Path("/proc/vmstat").read_text(), reason="this kernel frees empty tables",
+)
+def test_a_kernel_that_keeps_empty_tables_fails_where_it_is_believed_to_free_them(
+    programs: Path,
+) -> None:
+    done = play(programs, "--fake", "frees")
+    assert done.code == 1 and re.search(r"VmPTE: \d+ kB of page tables", done.text)
 
 
 def test_ranges() -> None:
@@ -163,6 +173,8 @@ def test_what_failed_is_read_from_the_end_or_from_the_beginning() -> None:
     assert steps.keep([1, 2, 9]) == (
         "/opt/harness/model --seed 70001 --steps 33 --system --keep 1-2,9"
     )
+    faked = ModelSuite().steps(verdict(f"{command} --fake moved", output=said), log)
+    assert faked.play.endswith("--steps 33 --system --fake moved") and "--fake" in faked.emit
     assert steps.emit_words([4])[-3:] == ["frees", "--keep", "4"]
     crashed = ModelSuite().steps(verdict(command, verdict="crash"), log)
     assert crashed.count == 400 and "--seed 70001 --steps 400" in crashed.play
