@@ -296,6 +296,34 @@ static void play_sequence(uint64_t sequence, char *stacks)
 
 static uint64_t sequences, steps, calls, checks;
 
+/* Of /proc/vmstat: did what was asked for happen at all? Of the whole system. */
+static struct counter {
+	const char *name;
+	long long before;
+} counters[] = {
+	{ "pte_table_freed", 0 }, { "pswpout", 0 }, { "pgmigrate_success", 0 },
+	{ "thp_fault_alloc", 0 }, { "thp_collapse_alloc", 0 }, { "cow_ksm", 0 },
+};
+
+static void read_counters(void)
+{
+	struct counter *c;
+
+	for (c = counters; c < counters + ARRAY_SIZE(counters); c++)
+		c->before = vmstat(c->name);
+}
+
+static void print_counters(void)
+{
+	const struct counter *c;
+
+	for (c = counters; c < counters + ARRAY_SIZE(counters); c++)
+		if (c->before < 0)
+			printf("\"%s\":null,", c->name);
+		else
+			printf("\"%s\":%lld,", c->name, vmstat(c->name) - c->before);
+}
+
 /* False: it failed. */
 static bool run_sequence(uint64_t sequence, char *stacks)
 {
@@ -325,9 +353,8 @@ static bool run_sequence(uint64_t sequence, char *stacks)
 	return !result->failure[0];
 }
 
-static void print_verdict(uint64_t last, long long freed_before)
+static void print_verdict(uint64_t last)
 {
-	long long freed = vmstat("pte_table_freed");
 	bool failed = result->failure[0];
 
 	printf("{\"program\":\"model\",\"seed\":%llu,\"threads\":%u,\"length\":%llu,",
@@ -336,7 +363,7 @@ static void print_verdict(uint64_t last, long long freed_before)
 	       (unsigned long long)sequences, (unsigned long long)steps,
 	       (unsigned long long)calls, (unsigned long long)checks,
 	       rules.frees ? "true" : "false");
-	printf("\"pte_table_freed\":%lld,", freed < 0 ? 0 : freed - freed_before);
+	print_counters();
 	if (failed)
 		printf("\"failed_sequence\":%llu,\"failed_step\":%u,\"failed_in\":\"%s\",",
 		       (unsigned long long)last, result->step, result->op);
@@ -358,13 +385,15 @@ static void read_rules(void)
 	rules.slack_kb = 4 * (64 * nr_players + 64 * sysconf(_SC_NPROCESSORS_CONF) + 32);
 }
 
-/* Swap for MADV_PAGEOUT and a ksmd that looks at everything at once. */
+/* Swap for MADV_PAGEOUT, huge pages for MADV_HUGEPAGE, a ksmd that looks at all at once. */
 static void change_system(void)
 {
 	const char *why = swap_create(SWAP_BYTES);
 
 	if (why)
 		fprintf(stderr, "model: without swap: %s\n", why);
+	if (!setting_change(THP_DIR "enabled", "madvise"))
+		fprintf(stderr, "model: without huge pages: %s\n", strerror(errno));
 	if (!setting_change(KSM_DIR "pages_to_scan", "5000") ||
 	    !setting_change(KSM_DIR "sleep_millisecs", "10") ||
 	    !setting_change(KSM_DIR "run", "1"))
@@ -474,7 +503,7 @@ static const struct command command = {
 		{ 'c', "--emit-c", "KERNEL", "print the sequence as a C program; for a kernel that "
 		  "frees or keeps empty tables",
 		  .word = set_emit },
-		{ 'y', "--system", NULL, "make swap and switch ksmd on meanwhile",
+		{ 'y', "--system", NULL, "make swap, switch ksmd and huge pages on meanwhile",
 		  .number = set_system },
 		{ 'f', "--fake", "WHAT", "make the model wrong: plant=N at step N; moved (pages that "
 		  "moved are not lost by MADV_DONTNEED); frees (this kernel frees empty tables)",
@@ -487,7 +516,6 @@ static const struct command command = {
 int main(int argc, char **argv)
 {
 	uint64_t last, end;
-	long long freed;
 	char *stacks;
 	bool passed;
 
@@ -497,6 +525,10 @@ int main(int argc, char **argv)
 	if (keep && nr_players > 1)
 		die("--keep: only what one thread plays is repeatable");
 	prctl(PR_SET_NAME, COMM);
+	signal(SIGTERM, on_end);
+	signal(SIGINT, on_end);
+	if (rules.system)
+		change_system();
 	read_rules();
 	/* With several players a huge page would be that of all of them. */
 	if (nr_players > 1)
@@ -507,18 +539,14 @@ int main(int argc, char **argv)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (result == MAP_FAILED || stacks == MAP_FAILED)
 		die_errno("mmap");
-	signal(SIGTERM, on_end);
-	signal(SIGINT, on_end);
-	if (rules.system)
-		change_system();
-	freed = vmstat("pte_table_freed");
+	read_counters();
 	end = now_ns() + seconds * 1000000000ULL;
 	for (last = seed; ; last++) {
 		passed = run_sequence(last, stacks);
 		if (!passed || now_ns() >= end)
 			break;
 	}
-	print_verdict(last, freed);
+	print_verdict(last);
 	settings_restore();
 	swap_destroy();
 	return passed ? 0 : 1;

@@ -4,6 +4,7 @@
  * model. A step takes the first part of its run for which it is defined (say,
  * what is mapped and not locked); when there is none it does nothing.
  */
+#include "../sys.h"
 #include "model.h"
 
 #include <errno.h>
@@ -28,7 +29,8 @@
 #endif
 
 #define COMMON_VALUES	3	/* 1 to 3: many pages have them, so that KSM finds some */
-#define KSM_WAIT_NS	100000000ULL
+#define KSM_SCANS	3			/* a page is merged when it was seen twice */
+#define KSM_WAIT_NS	300000000ULL
 #define RW		(PROT_READ | PROT_WRITE)
 #define ANY_KIND	(1 << ANON | 1 << SHMEM)
 
@@ -259,20 +261,25 @@ static void fill_page(void *page, uint32_t value)
 		words[i] = word;
 }
 
-static void op_write(struct player *p, struct run r)
+static void fill_run(struct player *p, struct run r, struct values v)
 {
-	struct values v = new_values(p);
 	unsigned int i;
 
-	/* A child leaves alone what is its parent's as well. */
-	if (!clip(p, &r, (struct want){ .kinds = p->copy ? 1 << ANON : ANY_KIND, .prot = RW }))
-		return;
 	emit(p, "fill(%u, %u, %#x, %u);", r.first, r.count, v.first, v.step);
 	for (i = 0; i < r.count; i++) {
 		if (!p->emit)
 			fill_page(page_address(p, r.first + i), value_at(v, i));
 		is_written(p, r.first + i, value_at(v, i));
 	}
+}
+
+static void op_write(struct player *p, struct run r)
+{
+	struct values v = new_values(p);
+
+	/* A child leaves alone what is its parent's as well. */
+	if (clip(p, &r, (struct want){ .kinds = p->copy ? 1 << ANON : ANY_KIND, .prot = RW }))
+		fill_run(p, r, v);
 }
 
 static void op_read(struct player *p, struct run r)
@@ -339,6 +346,8 @@ static void op_populate_write(struct player *p, struct run r)
 
 static void op_hugepage(struct player *p, struct run r)
 {
+	if (rnd(p, 2))
+		r = (struct run){ slot_of(p, r.first) * p->block, p->block };
 	/* A huge page would be that of other players, too. */
 	if (rules.players == 1 && clip(p, &r, (struct want){ .kinds = 1 << ANON }) &&
 	    ADVISE(p, r, MADV_HUGEPAGE, EINVAL))
@@ -388,20 +397,25 @@ static void op_unmergeable(struct player *p, struct run r)
 		set_flag(p, r, 0, MERGE);
 }
 
-static void op_ksm_wait(struct player *p, struct run r)
+/* Pages that are all alike, and time for ksmd to find them. */
+static void op_merge(struct player *p, struct run r)
 {
-	static const char scans[] = "/sys/kernel/mm/ksm/full_scans";
+	struct values v = { 1 + rnd(p, COMMON_VALUES), 0 };
 	uint64_t end = now_ns() + KSM_WAIT_NS;
-	char first[32], now[32];
+	long long first;
 
-	if (!clip(p, &r, (struct want){ .kinds = 1 << ANON }) || !(p->page[r.first].flags & MERGE))
+	if (!clip(p, &r, (struct want){ .kinds = 1 << ANON, .prot = RW }) ||
+	    !ADVISE(p, r, MADV_MERGEABLE, EINVAL))
 		return;
-	emit(p, "usleep(200000);\t/* for ksmd, if it runs */");
-	if (p->emit || !rules.system || !read_text(scans, first, sizeof(first)))
+	set_flag(p, r, MERGE, 0);
+	fill_run(p, r, v);
+	emit(p, "usleep(300000);\t/* for ksmd, if it runs */");
+	if (p->emit || !rules.system)
 		return;
+	first = read_number(KSM_DIR "full_scans");
 	do {
-		usleep(5000);
-	} while (read_text(scans, now, sizeof(now)) && !strcmp(first, now) && now_ns() < end);
+		usleep(2000);
+	} while (read_number(KSM_DIR "full_scans") < first + KSM_SCANS && now_ns() < end);
 }
 
 static void op_dontfork(struct player *p, struct run r)
@@ -901,8 +915,8 @@ static const struct op {
 	{ "MADV_POPULATE_READ", 2, op_populate_read },
 	{ "MADV_POPULATE_WRITE", 2, op_populate_write },
 	{ "MADV_HUGEPAGE", 2, op_hugepage }, { "MADV_NOHUGEPAGE", 2, op_nohugepage },
-	{ "MADV_COLLAPSE", 3, op_collapse }, { "MADV_MERGEABLE", 3, op_mergeable },
-	{ "MADV_UNMERGEABLE", 1, op_unmergeable }, { "wait for ksmd", 2, op_ksm_wait },
+	{ "MADV_COLLAPSE", 3, op_collapse }, { "MADV_MERGEABLE", 2, op_mergeable },
+	{ "MADV_UNMERGEABLE", 1, op_unmergeable }, { "merge", 2, op_merge },
 	{ "MADV_DONTFORK", 1, op_dontfork }, { "MADV_DOFORK", 2, op_dofork },
 	{ "MADV_WIPEONFORK", 1, op_wipe }, { "MADV_KEEPONFORK", 2, op_keep },
 	{ "MADV_REMOVE", 2, op_remove }, { "mprotect", 5, op_mprotect },
