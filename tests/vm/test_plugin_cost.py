@@ -20,7 +20,13 @@ from harness.lab import Lab
 from harness.machine import qemu
 from harness.measure.profiles import plugin, recorder, symbols
 
-pytestmark = [pytest.mark.vm, pytest.mark.kernel, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.vm, pytest.mark.kernel, pytest.mark.timeout(3600),
+    pytest.mark.skipif(
+        "HARNESS_COSTS" not in os.environ,
+        reason="needs HARNESS_COSTS=1: minutes of CPU time, and a host that does little else",
+    ),
+]
 
 ROUNDS = 7
 COUNTING, FOLLOWING = 1.05, 1.10
