@@ -18,7 +18,7 @@ bench: setup
 	$(HARNESS) bench $(BENCH_FLAGS)
 
 test: setup lint
-	.venv/bin/pytest -n 2 --dist loadgroup $(PYTEST_FLAGS)
+	.venv/bin/pytest $(PYTEST_FLAGS)
 
 lint: setup
 	.venv/bin/ruff check .

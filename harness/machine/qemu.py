@@ -24,6 +24,11 @@ TCG_CMDLINE = (
     # the host, which the stall detectors and the TSC watchdog would report.
     "lpj=8000000 no_timer_check tsc=reliable rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 )
+ICOUNT_CMDLINE = (
+    # Addresses drawn by lot decide which mappings of a process are neighbours and become one: a
+    # fault then looks through a larger or smaller tree, and one history no longer gives one count.
+    "norandmaps"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ def kernel_cmdline(spec: GuestSpec) -> str:
     parts = [BASE_CMDLINE]
     if spec.accel.name != "kvm":
         parts.append(TCG_CMDLINE)
+    if spec.accel.name == "icount":
+        parts.append(ICOUNT_CMDLINE)
     if spec.accel.name == "tcg" and (khz := tsc.early_khz()):
         # The guest's counter is the host's; a busy host spoils the guest's measuring of it.
         parts.append(f"tsc_early_khz={khz}")
