@@ -79,9 +79,10 @@ def test_what_else_was_counted(run: Path) -> None:
     clear = table.function.index("clear_page_erms")
     pages = table.string_operations[clear] / fault.units
     assert pages == pytest.approx(1, abs=0.01)  # and now and then one for a table
-    assert table.string_bytes[clear] / fault.units == pytest.approx(4096 * pages)
-    assert table.stores[clear] == pytest.approx(table.string_bytes[clear])
-    assert table.string_instructions[clear] / fault.units == pytest.approx(4097 * pages)
+    # One that is under way when a window begins or ends is counted in part.
+    assert table.string_bytes[clear] / fault.units == pytest.approx(4096 * pages, rel=0.001)
+    assert table.stores[clear] == pytest.approx(table.string_bytes[clear], rel=0.001)
+    assert table.string_instructions[clear] / fault.units == pytest.approx(4097 * pages, rel=0.001)
     for column in ("loads", "stores", "branches", "calls", "locked"):
         assert sum(getattr(table, column)) / fault.units > 1, column
 
