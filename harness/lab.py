@@ -13,8 +13,9 @@ Nothing is imported before it is needed: a guest of a command must not wait for 
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,15 +27,19 @@ from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.project import config, reading
 from harness.project.config import Project
+from harness.project.machine_tables import GUEST
 
 if TYPE_CHECKING:
     from harness.image.rootfs import Image
     from harness.kernel.build.builds import Build
     from harness.kernel.build.forecast import Forecast
     from harness.machine.accel import Accel
+    from harness.machine.host_machine import HostMachine
+    from harness.machine.keeper import HostKeeper
     from harness.machine.session import BootOrder, Machine, Session
     from harness.measure.measuring import Making, MeasuredRun
     from harness.measure.planning import Overrides
+    from harness.records.hosts import Host
     from harness.records.plans import Pair, Plan, SuitePlan
     from harness.suites.outcome import SuiteOutcome
     from harness.suites.suiteplan import SuiteOptions
@@ -58,6 +63,9 @@ class Lab:
         self.project = project if isinstance(project, Project) else reading.load(project)
         self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
         self.progress = progress or Progress(-1)
+        self.where = GUEST
+        """The machine that kernels are made for and booted on where nothing else is said."""
+        self._hosts: dict[str, HostMachine] = {}
 
     def on_base(self, base: str | None) -> Lab:
         """The same laboratory with another default base, whose variants are then the usual ones.
@@ -67,9 +75,23 @@ class Lab:
         if base is None:
             return self
         self.project.base(base)
-        return Lab(
-            self.project.on_base(base), workspace=self.workspace, progress=self.progress
-        )
+        return self._with(self.project.on_base(base), self.where)
+
+    def on_machine(self, name: str) -> Lab:
+        """The same laboratory on a machine, for which its kernels are made.
+
+        Raises :class:`UserError` for one that harness.toml does not have.
+        """
+        if name == self.where:
+            return self
+        if self.where != GUEST:
+            raise UserError(f"this laboratory is on {self.where} already")
+        return self._with(self.project.on_machine(name), name)
+
+    def _with(self, project: Project, where: str) -> Lab:
+        lab = Lab(project, workspace=self.workspace, progress=self.progress)
+        lab.where, lab._hosts = where, self._hosts
+        return lab
 
     def variant(self, name: str | None) -> str:
         """A variant's name, or the first of the default ones; :class:`UserError` for none."""
@@ -187,21 +209,65 @@ class Lab:
         """
         from harness.machine import accel, qemu  # noqa: PLC0415
 
+        if self.where != GUEST:
+            check_native(name, self.where)
+            return accel.Accel("native", f"{self.where} is a real computer")
         kernel = build.bzimage if build else None
         return accel.choose(name, self.workspace, qemu.binary(), kernel, smp)
 
     # -- machines
 
-    def machine(self, name: str = "guest") -> Machine:
+    def machine(self, name: str | None = None) -> Machine:
         """The machine of that name; raises :class:`UserError` when there is none."""
         from harness.machine.guest_machine import GuestMachine  # noqa: PLC0415
 
-        if name != "guest":
-            raise UserError(f"unknown machine '{name}'", hint="known: guest")
+        name = self.where if name is None else name
+        if name != GUEST:
+            return self._host(name)
         image = self.image()
         return GuestMachine(
             self.workspace, image.disk, image.ssh_key, image.host_key, self.progress.warn
         )
+
+    def keeper(self, name: str) -> HostKeeper:
+        """What takes and gives back a real computer, and brings it home."""
+        return self._host(name).keeper
+
+    def _host(self, name: str) -> HostMachine:
+        """One object for each computer: it knows whether the lease is held."""
+        from harness.machine.host_machine import make_host  # noqa: PLC0415
+
+        if name not in self._hosts:
+            self._hosts[name] = make_host(
+                name, self.project.machine(name), self.project.root, self.workspace,
+                warn=self.progress.warn, say=self.progress.say,
+            )
+        return self._hosts[name]
+
+    def measured_host(self) -> Host | None:
+        """The real computer that we are on, as it says itself; None for guests of this host."""
+        from harness.machine.asked import describe_computer  # noqa: PLC0415
+
+        return None if self.where == GUEST else describe_computer(self.keeper(self.where))
+
+    @contextlib.contextmanager
+    def _held(self, variants: Sequence[str], making: Making | None = None) -> Iterator[None]:
+        """Have the machine for ourselves for a whole run, when its kernels are built.
+
+        Nobody should wait for a computer that waits for a compiler.
+        """
+        if self.where == GUEST:
+            yield
+            return
+        for name in variants:
+            if making is None:
+                self.build(name)
+            else:
+                self.build(
+                    name, source=making.source, mirror=making.mirror, jobs=making.jobs
+                )
+        with self.keeper(self.where).hold():
+            yield
 
     def order(
         self, build: Build, *, smp: int | None = None, memory: str | None = None,
@@ -217,19 +283,21 @@ class Lab:
         from harness.machine.session import BootOrder  # noqa: PLC0415
 
         usual = self.project.config.guest
+        real = self.where != GUEST  # which has what it has
         return BootOrder(
             build.bzimage, directory or self._scratch(), f"{build.variant} {build.release}",
             accel="auto" if accel is None else accel,
-            smp=usual.smp if smp is None else smp,
-            memory=usual.memory if memory is None else memory,
-            cmdline=" ".join(part for part in (usual.cmdline, append) if part),
+            smp=(0 if real else usual.smp) if smp is None else smp,
+            memory=("" if real else usual.memory) if memory is None else memory,
+            cmdline=" ".join(part for part in ("" if real else usual.cmdline, append) if part),
             disks=tuple(disks), gdb=gdb, plugin=tuple(plugin), ssh_port=ssh_port,
             boot_seconds=boot_seconds, slowness=slowness(build) * crowd,
-            keep_logs=directory is not None,
+            keep_logs=directory is not None, release=build.release, key=build.key,
+            modules=build.modules,
         )
 
     def boot(
-        self, kernel: str | Build, *, machine: str = "guest", smp: int | None = None,
+        self, kernel: str | Build, *, machine: str | None = None, smp: int | None = None,
         memory: str | None = None, append: str = "", accel: str | None = None,
         directory: Path | None = None, disks: Sequence[Path] = (), gdb: bool = False,
         crowd: float = 1.0, ssh_port: int = 0, boot_seconds: float | None = None,
@@ -237,15 +305,22 @@ class Lab:
     ) -> Session:
         """A session on a variant's kernel or a build; entering it boots. See :meth:`order`.
 
+        ``machine`` is the one that this laboratory is on (:meth:`on_machine`) unless it is given.
         Raises what building raises, and :class:`UserError` for what this host cannot do.
         """
+        if machine is not None and machine != self.where:
+            return self.on_machine(machine).boot(
+                kernel, smp=smp, memory=memory, append=append, accel=accel, directory=directory,
+                disks=disks, gdb=gdb, crowd=crowd, ssh_port=ssh_port, boot_seconds=boot_seconds,
+                source=source, plugin=plugin,
+            )
         build = self.build(kernel, source=source) if isinstance(kernel, str) else kernel
         order = self.order(
             build, smp=smp, memory=memory, append=append, accel=accel, directory=directory,
             disks=disks, gdb=gdb, crowd=crowd, ssh_port=ssh_port, boot_seconds=boot_seconds,
             plugin=plugin,
         )
-        return self.machine(machine).boot(order)
+        return self.machine().boot(order)
 
     def preview(
         self, variant: str, *, source: Path | None = None, smp: int | None = None,
@@ -261,6 +336,11 @@ class Lab:
 
         usual = self.project.config.guest
         plan = plan_build(self.workspace, self.project, variant, source_dir=source)
+        if self.where != GUEST:
+            table = self.project.machine(self.where)
+            return [*plan.steps(), f"take the lease of {self.where} ({table.address})",
+                    f"copy the kernel there, start it by {table.start}, prove that it runs",
+                    f"bring {self.where} back to its own kernel"]
         image = find_image(self.workspace, self.project)
         if plan.cached is None or image is None:
             made = [] if image else ["make the guest's image"]
@@ -283,7 +363,7 @@ class Lab:
         self, profile: str | None = None, *, variants: Sequence[str] | None = None,
         overrides: Overrides | None = None, comparisons: Sequence[Pair] | None = None,
         accel: str | None = None, smp: int | None = None, memory: str | None = None,
-        append: str = "", machine: str = "guest", try_kvm: bool = True, command: str = "bench",
+        append: str = "", machine: str | None = None, try_kvm: bool = True, command: str = "bench",
     ) -> Plan:
         """What a measurement would do; what is not given is harness.toml's.
 
@@ -298,9 +378,14 @@ class Lab:
         from harness.measure.planning import Where, make_plan  # noqa: PLC0415
 
         defaults, guest = self.project.config.defaults, self.project.config.guest
+        machine = self.where if machine is None else machine
         names = self.usual_variants() if variants is None else variants
+        if real := machine != GUEST:
+            self.project.machine(machine)
+            accel = check_native(accel, machine)
         where = Where(
-            guest.smp if smp is None else smp, guest.memory if memory is None else memory,
+            (0 if real else guest.smp) if smp is None else smp,
+            ("" if real else guest.memory) if memory is None else memory,
             append, machine, command,
         )
         # Once without KVM: what makes no sense must not cost a build.
@@ -336,8 +421,10 @@ class Lab:
         """
         from harness.measure.measuring import Making, measure  # noqa: PLC0415
 
-        lab = self.on_base(plan.base)
-        return measure(lab, plan, directory or self.run_directory(plan.profile), making or Making())
+        lab = self.on_base(plan.base).on_machine(plan.machine)
+        making = making or Making()
+        with lab._held(plan.variants, making):
+            return measure(lab, plan, directory or self.run_directory(plan.profile), making)
 
     def recorded_plan(self, directory: Path) -> Plan:
         """The plan of a measurement; raises :class:`UserError` for what is none."""
@@ -361,8 +448,10 @@ class Lab:
         """
         from harness.measure.measuring import Making, resume  # noqa: PLC0415
 
-        lab = self.on_base(self.recorded_plan(directory).base)
-        return resume(lab, directory, making or Making())
+        plan, making = self.recorded_plan(directory), making or Making()
+        lab = self.on_base(plan.base).on_machine(plan.machine)
+        with lab._held(plan.variants if self.boots_left(directory) else [], making):
+            return resume(lab, directory, making)
 
     # -- tests
 
@@ -384,8 +473,9 @@ class Lab:
             make_suite_plan(self.project, suite, options or SuiteOptions())
             if isinstance(suite, str) else suite
         )
-        lab = self.on_base(plan.base or None)
-        return conduct(lab, plan, directory or self.run_directory(plan.suite))
+        lab = self.on_base(plan.base or None).on_machine(plan.machine)
+        with lab._held(plan.variants):
+            return conduct(lab, plan, directory or self.run_directory(plan.suite))
 
     def reserve(self, directory: Path | None) -> None:
         """That a run can be written: to a directory, or below the project's results.
@@ -406,6 +496,16 @@ class Lab:
     def run_directory(self, name: str) -> Path:
         """A directory for a new run, below the project's results; not made yet."""
         return self.project.results / f"{moments.stamp()}-{name}"
+
+
+def check_native(accel: str | None, machine: str) -> str:
+    """The accel of a real computer; :class:`UserError` for one that only a guest has."""
+    if accel not in (None, "auto", "native"):
+        raise UserError(
+            f"{machine} is a real computer and does not run under {accel}",
+            hint="leave --accel out, or leave --machine out",
+        )
+    return "auto"
 
 
 def slowness(build: Build) -> float:

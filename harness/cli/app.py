@@ -20,6 +20,7 @@ from harness.cli import (
     guest_command,
     init_command,
     ltp_command,
+    machines_command,
     nightly_command,
     report_command,
     reproduce_command,
@@ -52,6 +53,7 @@ app.command(cls=Command)(ltp_command.ltp)
 app.command(cls=Command)(stability_command.stability)
 app.command(cls=Command)(nightly_command.nightly)
 app.command(cls=Command)(reproduce_command.reproduce)
+app.command(cls=Command)(machines_command.machines)
 app.command(cls=Command)(care.doctor)
 app.command(cls=Command)(care.cache)
 app.command(cls=Command)(census_command.census)

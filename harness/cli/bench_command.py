@@ -107,6 +107,7 @@ def bench(
     smp: common.Smp = None,
     memory: common.Memory = None,
     append: common.Append = None,
+    machine: common.MachineName = None,
     out: Out = None,
     resume: Resume = None,
     source: common.SourceDir = None,
@@ -136,7 +137,7 @@ def bench(
             lab.reserve(out)
         plan = lab.plan(
             profile, variants=variants, accel=accel, smp=smp, memory=memory, append=append or "",
-            try_kvm=not dry_run, overrides=Overrides(
+            machine=machine, try_kvm=not dry_run, overrides=Overrides(
                 threads=threads, boots=boots, repeat=repeat, seconds=duration, rounds=rounds,
                 control=control, workloads=workload,
             ),

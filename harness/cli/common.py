@@ -69,6 +69,13 @@ Variant = Annotated[
         help="A variant of harness.toml [its first default].",
     ),
 ]
+MachineName = Annotated[
+    str | None,
+    typer.Option(
+        "--machine", autocompletion=completions.machine,
+        help="A real computer of harness.toml, instead of guests of this host.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
 
@@ -115,9 +122,11 @@ def _distinct(words: list[str], text: str) -> list[str]:
 
 def setup(
     *, quiet: bool, verbose: bool, workspace: Path | None, base: str | None = None,
-    project: Project | None = None,
+    project: Project | None = None, machine: str | None = None,
 ) -> Lab:
     """The laboratory that a command works in; ``base`` replaces the default base.
+
+    ``machine`` is the one that it is on, for which kernels are made.
 
     ``project`` is used instead of the one around the working directory.
     """
@@ -125,7 +134,8 @@ def setup(
     lab = Lab(project, workspace=workspace, progress=progress)
     if overlay := lab.project.overlay:
         progress.detail(f"{overlay} is laid over {FILE_NAME}")
-    return lab.on_base(base)
+    lab = lab.on_base(base)
+    return lab if machine is None else lab.on_machine(machine)
 
 
 def print_json(value: Any) -> None:

@@ -52,6 +52,11 @@ def base(incomplete: str) -> list[Offer]:
     return _offered(_bases, incomplete)
 
 
+def machine(incomplete: str) -> list[Offer]:
+    """A machine of harness.toml."""
+    return _offered(_machines, incomplete)
+
+
 def profile(incomplete: str) -> list[Offer]:
     """A profile of harness.toml, or a built-in one."""
     return _offered(_profiles, incomplete)
@@ -97,6 +102,12 @@ def _bases() -> Iterable[Offer]:
     from harness.project import reading  # noqa: PLC0415
 
     return [(name, one.place) for name, one in reading.load().config.bases.items()]
+
+
+def _machines() -> Iterable[Offer]:
+    from harness.project import config  # noqa: PLC0415
+
+    return [(name, one.address) for name, one in config.load().config.machines.items()]
 
 
 def _profiles() -> Iterable[Offer]:

@@ -49,6 +49,7 @@ def boot(
     smp: common.Smp = None,
     memory: common.Memory = None,
     append: common.Append = None,
+    machine: common.MachineName = None,
     ssh_port: SshPort = None,
     boot_timeout: BootTimeout = None,
     gdb: Gdb = False,
@@ -61,11 +62,15 @@ def boot(
 ) -> None:
     """Boot a guest and give an interactive shell in it; the guest ends with the shell.
 
+    With --machine a real computer; it is back under its own kernel when the shell has ended.
+
     Example: harness boot --variant after --smp 8
     """
     from harness.machine import shells  # noqa: PLC0415
 
-    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    lab = common.setup(
+        quiet=quiet, verbose=verbose, workspace=workspace, base=base, machine=machine
+    )
     name = lab.variant(variant)
     if dry_run:
         common.say("\n".join(lab.preview(
@@ -94,6 +99,7 @@ def run(
     smp: common.Smp = None,
     memory: common.Memory = None,
     append: common.Append = None,
+    machine: common.MachineName = None,
     timeout: Timeout = 600.0,
     ssh_port: SshPort = None,
     boot_timeout: BootTimeout = None,
@@ -107,9 +113,13 @@ def run(
 ) -> None:
     """Boot a guest, run a command, relay its output and exit code, power off.
 
+    With --machine a real computer, which is back under its own kernel behind the command.
+
     Example: harness run --variant after -- grep pte_table_freed /proc/vmstat
     """
-    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
+    lab = common.setup(
+        quiet=quiet, verbose=verbose, workspace=workspace, base=base, machine=machine
+    )
     name = lab.variant(variant)
     if dry_run:
         common.say("\n".join(lab.preview(

@@ -67,7 +67,7 @@ def reproduce(
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
     found = again.find_verdict(run or lab.project.results, ident)
     # The base that the run was given, not harness.toml's default of today.
-    base = lab.on_base(found.plan.base or None)
+    base = lab.on_base(found.plan.base or None).on_machine(found.plan.machine)
     directory = out or lab.run_directory(f"reproduce-{ident}")
     done: again.Reproduction | search.Shrunk
     if shrink:

@@ -40,6 +40,7 @@ def stability(
     smp: common.Smp = None,
     memory: common.Memory = None,
     append: common.Append = None,
+    machine: common.MachineName = None,
     confirm: suite_options.Confirm = None,
     jobs: suite_options.Guests = None,
     resume: suite_options.Resume = None,
@@ -60,5 +61,6 @@ def stability(
     call = suite_options.Call(suite, base, resume, out, dry_run, as_json)
     suite_options.run(lab, call, SuiteOptions(
         variants=variants, wanted=tests, minutes=minutes, seed=seed, threads=threads,
-        accel=accel, smp=smp, memory=memory, append=append, confirm=confirm, jobs=jobs,
+        accel=accel, smp=smp, memory=memory, append=append, machine=machine,
+        confirm=confirm, jobs=jobs,
     ), usual=USUAL)

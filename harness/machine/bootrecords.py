@@ -18,7 +18,10 @@ def begin(session: Session, boot: int, variant: str, directory: Path) -> BootRec
     """
     return BootRecord(
         boot=boot, variant=variant, accel=session.accel, machine=session.machine, status="failed",
-        started=moments.now(), host_load=[round(load, 2) for load in os.getloadavg()],
+        started=moments.now(),
+        # The load of this host means nothing to another one.
+        host_load=[round(load, 2) for load in os.getloadavg()]
+        if session.accel != "native" else [],
         console=_relative(session.log, directory),
     )
 
@@ -27,6 +30,7 @@ def finish(record: BootRecord, session: Session, directory: Path) -> None:
     """Fill in what the session knows when it has ended."""
     record.qemu_argv = session.argv
     record.seconds_to_ready = session.seconds_to_ready
+    record.hardware = session.hardware
     record.false_starts = [
         start.model_copy(update={"console": _relative(Path(start.console), directory)})
         for start in session.false_starts

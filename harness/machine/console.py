@@ -35,45 +35,26 @@ KEPT_LINES = 400
 SETTLE_S = 1.0  # silence on the console after which an oops is taken to be printed whole
 
 
-class Console:
-    """Watches a guest's console for trouble and for words that are waited for."""
+class Watched:
+    """Lines of a kernel's console: trouble in them, and words that are waited for.
 
-    def __init__(self, ours: socket.socket, log: Path) -> None:
+    ``whose`` is the machine in messages.
+    """
+
+    def __init__(self, log: Path, whose: str) -> None:
         self.log = log
+        self.whose = whose
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._collector = Collector()
-        self._socket = ours
         self._changed = threading.Condition()
         self._fatal: Trouble | None = None
         self._closed = False
         self._count = 0
         self._last = time.monotonic()
         self._matches: list[tuple[re.Pattern[str], list[str]]] = []
-        self._thread = threading.Thread(target=self._read, name="console", daemon=True)
-        self._thread.start()
 
-    # -- the reading thread
-
-    def _read(self) -> None:
-        reader = fdpexpect.fdspawn(
-            self._socket.fileno(), timeout=None, encoding="utf-8", codec_errors="replace",
-            maxread=65536,
-        )
-        while True:
-            try:
-                found = reader.expect_exact(["\n", pexpect.EOF], timeout=None)
-            except (OSError, ValueError):
-                found = 1
-            text = reader.before if isinstance(reader.before, str) else ""
-            if text.strip("\r\n") or found == 0:
-                self._take(text.rstrip("\r\n"))
-            if found == 1:
-                break
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _take(self, line: str) -> None:
+    def take(self, line: str) -> None:
+        """A line that has come, without its end."""
         with self._changed:
             self.lines.append(line)
             self._count += 1
@@ -94,11 +75,6 @@ class Console:
         return self._fatal is not None
 
     @property
-    def closed(self) -> bool:
-        """Whether the guest's end of the console is gone (QEMU ended)."""
-        return self._closed
-
-    @property
     def events(self) -> list[Event]:
         """All trouble so far, fatal or not."""
         with self._changed:
@@ -108,6 +84,68 @@ class Console:
     def silence(self) -> float:
         """Seconds since the last line."""
         return time.monotonic() - self._last
+
+    def said(self, pattern: str) -> str:
+        """The first of the last 400 lines that matches, or nothing."""
+        with self._changed:
+            return next((line for line in self.lines if re.search(pattern, line)), "")
+
+    def check(self) -> None:
+        """Raise :class:`GuestCrash` when the kernel has crashed, else return at once."""
+        if self._fatal is not None:
+            self.settle()
+            with self._changed:
+                event = self._fatal.event()
+            raise GuestCrash(
+                f"{self.whose}'s kernel crashed: {event.title}", kind=event.kind, oops=event.text,
+                log=self.log,
+            )
+
+    def settle(self, limit: float = 10.0) -> None:
+        """Wait until the console has been silent for a second: an oops takes time to print."""
+        deadline = Deadline(limit)
+        with self._changed:
+            while not self._closed and not deadline.expired:
+                seen = self._count
+                self._changed.wait(deadline.slice(SETTLE_S))
+                if self._count == seen:
+                    return
+
+
+class Console(Watched):
+    """Watches a guest's console for trouble and for words that are waited for."""
+
+    def __init__(self, ours: socket.socket, log: Path) -> None:
+        super().__init__(log, "the guest")
+        self._socket = ours
+        self._thread = threading.Thread(target=self._read, name="console", daemon=True)
+        self._thread.start()
+
+    # -- the reading thread
+
+    def _read(self) -> None:
+        reader = fdpexpect.fdspawn(
+            self._socket.fileno(), timeout=None, encoding="utf-8", codec_errors="replace",
+            maxread=65536,
+        )
+        while True:
+            try:
+                found = reader.expect_exact(["\n", pexpect.EOF], timeout=None)
+            except (OSError, ValueError):
+                found = 1
+            text = reader.before if isinstance(reader.before, str) else ""
+            if text.strip("\r\n") or found == 0:
+                self.take(text.rstrip("\r\n"))
+            if found == 1:
+                break
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the guest's end of the console is gone (QEMU ended)."""
+        return self._closed
 
     def wait_for(
         self, pattern: str, deadline: Deadline, what: str, quiet: float = math.inf
@@ -140,35 +178,13 @@ class Console:
             f"the guest did not {what}{why}", excerpt=tail(self.log, 15), log=self.log
         )
 
-    def said(self, pattern: str) -> str:
-        """The first of the last 400 lines that matches, or nothing."""
-        with self._changed:
-            return next((line for line in self.lines if re.search(pattern, line)), "")
-
     def check(self) -> None:
-        """Raise :class:`GuestCrash` when the guest has crashed, else return at once."""
-        if self._fatal is not None:
-            self.settle()
-            with self._changed:
-                event = self._fatal.event()
-            raise GuestCrash(
-                f"the guest's kernel crashed: {event.title}", kind=event.kind, oops=event.text,
-                log=self.log,
-            )
+        """Raise when the guest has crashed or QEMU is gone, else return at once."""
+        super().check()
         if self._closed:
             raise InfrastructureError(
                 "QEMU ended while the guest was in use", excerpt=tail(self.log, 15), log=self.log
             )
-
-    def settle(self, limit: float = 10.0) -> None:
-        """Wait until the console has been silent for a second: an oops takes time to print."""
-        deadline = Deadline(limit)
-        with self._changed:
-            while not self._closed and not deadline.expired:
-                seen = self._count
-                self._changed.wait(deadline.slice(SETTLE_S))
-                if self._count == seen:
-                    return
 
     def close(self) -> None:
         """Stop reading; call when QEMU is gone, so that the last words have been read."""

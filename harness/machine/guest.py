@@ -22,6 +22,7 @@ from harness.core.proc import bound_to_us, tail
 from harness.machine import qemu, stall
 from harness.machine.session import COMMAND_SECONDS, Result, Sink
 from harness.records.events import Event, FalseStart
+from harness.records.machines import Hardware
 from harness.records.record import AccelName
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Guest:
         self.seconds_to_ready: float | None = None
         self.ssh_port = 0
         self.false_starts: list[FalseStart] = []
+        self.hardware = Hardware()
         self._keep_logs = keep_logs
         self._warn = warn
         self._key = key
@@ -193,8 +195,10 @@ class Guest:
 
     def _connect(self) -> None:
         """Log in over SSH."""
+        from harness.machine.ssh import Door  # noqa: PLC0415
+
         self.link.connect(
-            self.ssh_port, self._key, self._host_key, Deadline(self.scaled(COMMAND_SECONDS))
+            Door(self.ssh_port, self._key, self._host_key), Deadline(self.scaled(COMMAND_SECONDS))
         )
 
     def wait_end(self) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol, Self
 
 from harness.core.deadline import Deadline
 from harness.records.events import Event, FalseStart
+from harness.records.machines import Hardware
 from harness.records.record import AccelName
 
 COMMAND_SECONDS = 30.0
@@ -87,6 +88,8 @@ class Session(Protocol):
     """From power-on until commands could be run; None before."""
     false_starts: list[FalseStart]
     """Boots that stood still and were begun again before this one; ``console`` is absolute."""
+    hardware: Hardware
+    """Of a real computer what decides its speed beside the kernel; empty for emulated ones."""
 
     @property
     def accel(self) -> AccelName:
@@ -183,7 +186,9 @@ class BootOrder:
     accel: str = "auto"
     """auto, kvm, tcg, icount, native."""
     smp: int = 1
+    """CPUs; 0: all that a real computer has."""
     memory: str = "2G"
+    """Empty: all that a real computer has."""
     cmdline: str = ""
     """Appended to what the machine needs itself."""
     disks: tuple[Path, ...] = field(default_factory=tuple)
@@ -200,6 +205,12 @@ class BootOrder:
     """Stretches every deadline: debug kernels, neighbours on the same host."""
     keep_logs: bool = True
     """False: the directory goes when the boot ends well."""
+    release: str = ""
+    """What ``uname -r`` must say."""
+    key: str = ""
+    """Of the build, which /proc/version must hold."""
+    modules: Path | None = None
+    """A tar file of lib/modules/RELEASE, for machines that load any."""
 
 
 class Machine(Protocol):

@@ -1,4 +1,4 @@
-"""A shell in the guest: commands, files and streams over one SSH connection (paramiko).
+"""A shell on a machine: commands, files and streams over one SSH connection (paramiko).
 
 Every wait has a deadline and asks the console meanwhile, so that a panic ends it
 at once with the oops instead of "connection lost".
@@ -13,6 +13,7 @@ import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import paramiko
@@ -32,8 +33,73 @@ LATE_OUTPUT_S = 3.0  # output that comes behind its program's exit status
 LOST_PATIENCE_S = 5.0  # a dead connection may precede its oops on the serial line
 
 
+@dataclass(frozen=True)
+class Door:
+    """Where a machine's sshd is, who we are, and what it must prove to be."""
+
+    port: int
+    key: Path | None = None
+    """Our private key; None: the agent's keys and those of ~/.ssh."""
+    host_key: str = ""
+    """Type and base64; empty: what ~/.ssh/known_hosts has of the address."""
+    address: str = "127.0.0.1"
+    user: str = "root"
+    """Another one than root runs everything by ``sudo``, without a password."""
+    proxy: str = ""
+    """A command whose input and output are the connection; ``%h`` and ``%p`` are filled in."""
+
+    def expected(self) -> paramiko.PKey:
+        """The key that the machine must have; :class:`UserError` when nobody knows it."""
+        if self.host_key:
+            kind, blob = self.host_key.split()[:2]
+            return paramiko.PKey.from_type_string(kind, base64.b64decode(blob))
+        name = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+        known = paramiko.HostKeys()
+        with contextlib.suppress(OSError):
+            known.load(str(Path("~/.ssh/known_hosts").expanduser()))
+        keys = known.lookup(name)
+        if not keys:
+            raise UserError(
+                f"the SSH host key of {name} is not known here",
+                hint=f"log in once (`ssh -p {self.port} {self.user}@{self.address}`), or give "
+                "`host_key` in harness.toml",
+            )
+        return keys.get("ssh-ed25519") or next(iter(keys.values()))
+
+    def keys(self) -> list[paramiko.PKey]:
+        """Our keys, in the order in which they are tried; :class:`UserError` when there is none."""
+        if self.key is not None:
+            try:
+                return [paramiko.PKey.from_path(self.key)]
+            except (OSError, ValueError, paramiko.SSHException) as error:
+                raise UserError(f"cannot use the SSH key {self.key}: {error}") from error
+        found: list[paramiko.PKey] = list(paramiko.Agent().get_keys())
+        for name in ("id_ed25519", "id_ecdsa", "id_rsa"):
+            path = Path("~/.ssh").expanduser() / name
+            with contextlib.suppress(OSError, ValueError, paramiko.SSHException):
+                found.append(paramiko.PKey.from_path(path))
+        if not found:
+            raise UserError(
+                "there is no SSH key to log in with", hint="give `key` in harness.toml"
+            )
+        return found
+
+    def open(self, seconds: float) -> socket.socket | paramiko.ProxyCommand:
+        """A connection to its port."""
+        if self.proxy:
+            words = self.proxy.replace("%h", self.address).replace("%p", str(self.port))
+            return paramiko.ProxyCommand(words)
+        link = socket.create_connection((self.address, self.port), seconds)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return link
+
+    def wrapped(self, command: str) -> str:
+        """A command as it is sent: by sudo for another user than root."""
+        return command if self.user == "root" else f"sudo -n sh -c {shlex.quote(command)}"
+
+
 class RemoteProcess:
-    """A program running in the guest: its output line by line, its input, its exit code."""
+    """A program running on a machine: its output line by line, its input, its exit code."""
 
     def __init__(self, link: SshLink, command: str, *, pty: bool = False) -> None:
         self._link = link
@@ -44,7 +110,7 @@ class RemoteProcess:
         self._channel = link.open_channel()
         if pty:
             self._channel.get_pty()
-        self._channel.exec_command(command)
+        self._channel.exec_command(link.wrapped(command))
         self._channel.settimeout(POLL_S)
 
     def write(self, data: bytes) -> None:
@@ -144,54 +210,68 @@ class RemoteProcess:
 
 
 class SshLink:
-    """An SSH connection to a guest.
+    """An SSH connection to a machine, which a message calls ``whose``.
 
-    ``check`` is the console's: it raises when the guest is dead.
+    ``check`` is the console's: it raises when the kernel is dead. ``lost`` is asked once when the
+    connection is gone and the console has said nothing: it may know why, and raise that.
     """
 
-    def __init__(self, check: Callable[[], None]) -> None:
+    def __init__(
+        self, check: Callable[[], None], whose: str = "the guest",
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self.check = check
+        self.whose = whose
+        self._lost = lost
+        self._door = Door(22)
         self._transport: paramiko.Transport | None = None
 
-    def connect(self, port: int, key: Path, host_key: str, deadline: Deadline) -> None:
-        """Log in as root; call it after the guest announced that sshd listens.
+    def connect(self, door: Door, deadline: Deadline) -> None:
+        """Log in; of a guest when it has announced that sshd listens.
 
-        Raises :class:`BootStalled` when nobody answers, and :class:`InfrastructureError` when
-        somebody answers and does not let us in.
+        Raises :class:`BootStalled` when nobody answers, :class:`InfrastructureError` when
+        somebody answers and does not let us in, and :class:`UserError` for keys that are missing.
         """
-        client_key = paramiko.Ed25519Key.from_private_key_file(str(key))
-        kind, blob = host_key.split()[:2]
-        expected = paramiko.PKey.from_type_string(kind, base64.b64decode(blob))
+        ours, expected = door.keys(), door.expected()
         last: Exception | None = None
-        transport: paramiko.Transport | None = None
         awake = False
-        while not deadline.expired:
+        while True:
             self.check()
-            try:
-                link = socket.create_connection(("127.0.0.1", port), deadline.slice(10.0))
-                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                transport = paramiko.Transport(link)
-                transport.banner_timeout = transport.auth_timeout = deadline.remaining()
-                transport.connect(hostkey=expected, username="root", pkey=client_key)
-            except _LOST as error:
-                last = error
-                if transport is not None:
+            for key in ours:
+                transport: paramiko.Transport | None = None
+                try:
+                    transport = paramiko.Transport(door.open(max(0.5, deadline.slice(10.0))))
+                    if not expected.get_name().startswith("ssh-rsa"):  # of which there are three
+                        # Of several host keys the one that we know is to be shown.
+                        transport.get_security_options().key_types = (expected.get_name(),)
+                    transport.banner_timeout = transport.auth_timeout = deadline.remaining()
+                    transport.connect(hostkey=expected, username=door.user, pkey=key)
+                except _LOST as error:
+                    last = error
+                    if transport is None:
+                        break
                     # paramiko has one exception for a wrong key and for silence.
                     awake = awake or transport.host_key is not None
                     transport.close()
-                time.sleep(deadline.slice(0.2))
-                continue
-            transport.set_keepalive(0)
-            self._transport = transport
-            return
+                    continue
+                transport.set_keepalive(0)
+                self._door, self._transport = door, transport
+                return
+            if deadline.expired:
+                break
+            time.sleep(deadline.slice(0.2))
         if awake:
-            raise InfrastructureError(f"SSH to the guest failed: {last}")
-        raise BootStalled(f"SSH to the guest failed: {last}")
+            raise InfrastructureError(f"SSH to {self.whose} failed: {last}")
+        raise BootStalled(f"SSH to {self.whose} failed: {last}")
+
+    def wrapped(self, command: str) -> str:
+        """A command as it is sent."""
+        return self._door.wrapped(command)
 
     def open_channel(self) -> paramiko.Channel:
         """A new channel on the connection."""
         if self._transport is None:
-            raise InfrastructureError("no SSH connection to the guest")
+            raise InfrastructureError(f"there is no SSH connection to {self.whose}")
         with self.explain("open a channel"):
             return self._transport.open_session(timeout=60)
 
@@ -204,8 +284,9 @@ class SshLink:
             raise
         except _LOST as error:
             self.check_lost(what)
-            raise InfrastructureError(f"SSH to the guest broke during `{what[:60]}`: {error}") \
-                from error
+            raise InfrastructureError(
+                f"SSH to {self.whose} broke during `{what[:60]}`: {error}"
+            ) from error
 
     def check_lost(self, what: str) -> None:
         """After a lost connection: give the console time to say why, then raise.
@@ -216,7 +297,8 @@ class SshLink:
         while not deadline.expired:
             self.check()
             time.sleep(0.1)
-        raise InfrastructureError(f"SSH to the guest was lost during `{what[:60]}`")
+        self._lost()
+        raise InfrastructureError(f"SSH to {self.whose} was lost during `{what[:60]}`")
 
     def start(self, command: str, *, pty: bool = False) -> RemoteProcess:
         """Start a program without waiting for it."""
@@ -247,13 +329,13 @@ class SshLink:
         result = Result(code, out.decode(errors="replace"), err.decode(errors="replace"))
         if check and code != 0:
             raise InfrastructureError(
-                f"`{command[:80]}` failed in the guest with exit code {code}",
+                f"`{command[:80]}` failed in {self.whose} with exit code {code}",
                 excerpt=(result.stderr or result.stdout)[-2000:].strip(),
             )
         return result
 
     def push(self, local: Path, remote: str, deadline: Deadline) -> None:
-        """Copy a file into the guest, with its mode.
+        """Copy a file onto the machine, with its mode.
 
         Through ``cat``: the SFTP server would cost a TCG guest more time than the file.
         """
@@ -267,7 +349,7 @@ class SshLink:
                  deadline, data=data)
 
     def pull(self, remote: str, local: Path, deadline: Deadline) -> None:
-        """Copy a file out of the guest."""
+        """Copy a file from the machine."""
         with local.open("wb") as sink:
             self.run(f"cat {shlex.quote(remote)}", deadline, on_stdout=sink.write)
 

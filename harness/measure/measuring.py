@@ -28,7 +28,8 @@ from harness.measure.runner import Bench, Runner, finished_boots
 from harness.measure.workloads.declared import Declared
 from harness.measure.workloads.workload import Workload
 from harness.project.config import Project
-from harness.records.hosts import Emulator
+from harness.project.machine_tables import GUEST
+from harness.records.hosts import Emulator, Host
 from harness.records.plans import Plan, PlannedBoot
 from harness.records.record import AccelName
 from harness.records.runs import Run, RunStatus
@@ -59,6 +60,10 @@ class Supplier(Protocol):
 
     def accel(self, name: str, build: Build | None, smp: int) -> Accel:
         """What an accel is here."""
+        ...
+
+    def measured_host(self) -> Host | None:
+        """The real computer that runs the kernels; None for guests."""
         ...
 
     def boot(
@@ -183,12 +188,14 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
     }
     for build in builds.values():
         note_build(writer.run, build)
-    writer.run.image = lab.image(making.mirror).record
     programs = lab.programs()
+    if plan.machine == GUEST:
+        writer.run.image = lab.image(making.mirror).record
+        version = ".".join(map(str, accels.qemu_version(qemu.binary())))
+        writer.run.emulator = Emulator(binary=qemu.BINARY, version=version)
     chosen = _accels(lab, plan, builds[plan.variants[0], 0])
     writer.run.accels = [accel.record() for accel in chosen.values()]
-    version = ".".join(map(str, accels.qemu_version(qemu.binary())))
-    writer.run.emulator = Emulator(binary=qemu.BINARY, version=version)
+    writer.run.host = lab.measured_host() or writer.run.host
     writer.save()
 
     def open_session(boot: PlannedBoot, folder: Path, plugin: Sequence[str]) -> Session:
@@ -202,7 +209,7 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
     maker = recorder.make(
         lab.workspace, lab.project.file(recorder.FOLDER), writer.run.run, writer.directory,
         lab.progress.warn,
-    ) if making.profile and "icount" in names.values() and plan.machine == "guest" else None
+    ) if making.profile and "icount" in names.values() and plan.machine == GUEST else None
 
     def profiler(boot: PlannedBoot, folder: Path) -> recorder.BootProfiler | None:
         if maker is None or names[boot.accel] != "icount":

@@ -13,6 +13,7 @@ from harness.measure.schedule import schedule
 from harness.measure.workloads import Catalogue
 from harness.measure.workloads.workload import Settings, Workload
 from harness.project.config import Profile, Project, WorkloadPlan, nearest
+from harness.project.machine_tables import GUEST
 from harness.records.plans import Block, Cell, Pair, Plan, Thp
 from harness.records.record import Scalar
 
@@ -57,7 +58,7 @@ class Where:
     smp: int
     memory: str
     cmdline: str = ""
-    machine: str = "guest"
+    machine: str = GUEST
     command: str = "bench"
     """What makes the plan: bench, compare, try."""
     tells_time: bool = False
@@ -81,7 +82,8 @@ def make_plan(
     overrides = overrides or Overrides()
     for name in variants:
         project.variant(name)
-    sizes.parse(where.memory, "--memory", least=LEAST_MEMORY)
+    if where.memory or where.machine == GUEST:
+        sizes.parse(where.memory, "--memory", least=LEAST_MEMORY)
     pairs = declared(project, variants) if comparisons is None else list(comparisons)
     chosen = project.profile(profile)
     cells = _cells(workloads.of(project), chosen, overrides, accel, where.tells_time)

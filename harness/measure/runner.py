@@ -120,7 +120,8 @@ class Runner:
         finally:
             if profiler:
                 profiler.end()
-            record.host = watch.state.model_copy(update={"pinned": record.host.pinned})
+            if record.accel != "native":  # which runs elsewhere, undisturbed by this host
+                record.host = watch.state.model_copy(update={"pinned": record.host.pinned})
             self._finish(record, session, todo)
         self._done_seconds += self._estimate(boot)
         task.update(self._done_seconds)

@@ -15,6 +15,7 @@ from pydantic import Field
 from harness.core.errors import UserError
 from harness.project import builtin
 from harness.project.bases import Base
+from harness.project.machine_tables import GUEST, HostTable
 from harness.project.settings import GuestTable, ImageTable, Ltp, Settings
 from harness.project.table import Strict
 from harness.project.tables import (
@@ -54,6 +55,8 @@ class Config(Strict):
     """Programs to be measured, described by data."""
     published: list[Published] = Field(default_factory=list)
     suites: dict[str, SuiteTable] = Field(default_factory=dict)
+    machines: dict[str, HostTable] = Field(default_factory=dict)
+    """Real computers."""
     nightly: Nightly = Field(default_factory=Nightly)
 
     @property
@@ -123,6 +126,29 @@ class Project:
         """What a suite takes when no flag is given; of one that harness.toml does not name, too."""
         return self.config.suites.get(name, SuiteTable())
 
+    def machine(self, name: str) -> HostTable:
+        """The real computer of that name."""
+        return _lookup(self.config.machines, name, "machine", [GUEST])
+
+    def on_machine(self, name: str) -> Project:
+        """The same with every variant as a kernel for that machine.
+
+        It has the machine's fragments, a release of its own and a work tree of its own. Raises
+        :class:`UserError` for a machine that harness.toml does not have.
+        """
+        if name == GUEST:
+            return self
+        table = self.machine(name)
+        variants = {
+            variant: one.model_copy(update={
+                "config": list(dict.fromkeys([*table.config, *one.config])), "own_release": True,
+                "start": table.own_config or one.start,
+                "tree": f"{one.tree or variant}-{name if table.own_config else 'host'}",
+            })
+            for variant, one in self.config.variants.items()
+        }
+        return Project(self.root, self.config.model_copy(update={"variants": variants}))
+
     def base_name(self, variant: str) -> str:
         """The name of a variant's base."""
         return self.variant(variant).base or self.config.defaults.base
@@ -179,11 +205,15 @@ class Project:
         return one != two
 
 
-def _lookup(table: Mapping[str, T], name: str, what: str) -> T:
+def _lookup(
+    table: Mapping[str, T], name: str, what: str, others: Sequence[str] = ()
+) -> T:
     try:
         return table[name]
     except KeyError:
-        raise UserError(f"unknown {what} '{name}'", hint=nearest(name, table)) from None
+        raise UserError(
+            f"unknown {what} '{name}'", hint=nearest(name, [*others, *table])
+        ) from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

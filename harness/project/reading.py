@@ -5,6 +5,7 @@ Raises :class:`UserError` for anything wrong, naming the key and the nearest rig
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from harness.core.errors import UserError
 from harness.project import builtin
 from harness.project.bases import BASE_KINDS
 from harness.project.config import FILE_NAME, LOCAL_NAME, Config, Project, nearest
+from harness.project.machine_tables import GUEST
+from harness.project.table import NAME
 from harness.project.tables import ComparisonTable, Variant
 
 ADDED_TO = ("comparisons", "published")
@@ -149,7 +152,13 @@ def _with_families(config: Config, where: str, root: Path) -> Config:
 
 
 def _check_names(config: Config, where: str) -> None:
-    """Every base and every variant that another table names exists."""
+    """Every base and every variant that another table names exists; machines have good names."""
+    for name in config.machines:
+        if name == GUEST or not re.match(NAME, name):
+            raise UserError(
+                f"{where}: machines.{name}: no name for a machine of your own",
+                hint=f"'{GUEST}' is QEMU on this host; use letters, digits, . + _ -",
+            )
     for name, variant in config.variants.items():
         base = variant.base or config.defaults.base
         if base not in config.bases:
@@ -194,7 +203,8 @@ def _extended(variants: dict[str, Variant], name: str, where: str) -> Variant:
             series=own.series if "series" in given else merged.series,
             config=[*merged.config, *own.config], patches=[*merged.patches, *own.patches],
             # The work tree is not taken over: its sharing is asked for, never a surprise.
-            tree=own.tree, extends=own.extends,
+            tree=own.tree, extends=own.extends, own_release=merged.own_release or own.own_release,
+            start=own.start or merged.start,
         )
     return merged
 

@@ -64,6 +64,12 @@ class Variant(Strict):
     tree: str = Field(default="", pattern=NAME)
     """Name of the work tree; empty: the variant's own name. Variants that differ by a few files
     and share one are built one after the other, each compiling only what differs."""
+    start: str = ""
+    """A whole .config that takes the place of tinyconfig and of the base's fragments, relative to
+    harness.toml. Empty: the configuration begins with tinyconfig."""
+    own_release: bool = False
+    """Whether the kernel's release (`uname -r`) ends with the build's key, so that it names this
+    build and no other: kernels of real computers always do."""
 
 
 class Family(Strict):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from harness.records.events import Crash, Event, FalseStart
 from harness.records.hosts import HostState
+from harness.records.machines import Hardware
 from harness.records.record import AccelName, Name, Params, Record
 
 BootStatus = Literal["ok", "crashed", "failed", "interrupted"]
@@ -58,6 +59,7 @@ class BootRecord(Record):
     host_load: list[float] = Field(default_factory=list)
     """The host's load averages when the boot began."""
     host: HostState = Field(default_factory=HostState)
+    hardware: Hardware = Field(default_factory=Hardware)
     not_run: list[Unfinished] = Field(default_factory=list)
     crash: Crash | None = None
     events: list[Event] = Field(default_factory=list)

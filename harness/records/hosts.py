@@ -12,7 +12,8 @@ MOST_MHZ_CHANGE_PCT = 10.0
 
 
 class Host(Record):
-    """The computer that ran the harness."""
+    """The computer whose CPUs ran the kernels: the one that ran the harness and its guests, or the
+    real machine of the plan."""
 
     cpu: str = ""
     """Model name."""

@@ -15,6 +15,7 @@ from harness.kernel.build.builds import Build
 from harness.kernel.build.decode import decode
 from harness.kernel.source.sources import find_source
 from harness.measure.hoststate import describe_harness, describe_host
+from harness.project.machine_tables import GUEST
 from harness.records.plans import PlannedTest, SuitePlan
 from harness.records.runs import Run, RunStatus
 from harness.records.store import RunWriter, is_run, load_run, load_verdicts
@@ -195,7 +196,8 @@ class _Conductor:
         disks = self.suite.disks(self.lab, plan)
         chosen = self.lab.accel(plan.accel, self.builds[plan.variants[0]], plan.smp)
         run.accels = [chosen.record()]
-        run.image = self.lab.image().record
+        run.image = self.lab.image().record if plan.machine == GUEST else None
+        run.host = self.lab.measured_host() or run.host
         self.writer.save()
         for variant, build in self.builds.items():
             self.boots[variant] = Boots.of(self.lab, plan, build, disks, self.writer)

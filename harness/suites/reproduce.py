@@ -18,6 +18,7 @@ from harness.core.errors import (
     UserError,
 )
 from harness.core.plurals import plural
+from harness.project.machine_tables import GUEST
 from harness.records.plans import PlannedTest, SuitePlan
 from harness.records.runs import Run
 from harness.records.store import RUN_FILE, VERDICTS_FILE, RunWriter, load_run, load_verdicts
@@ -164,7 +165,9 @@ class Again:
         build = lab.build(variant)
         disks = suite.disks(lab, plan)
         run = new_run(lab, plan, directory)
-        run.kernels, run.image = {variant: build.kernel}, lab.image().record
+        run.kernels = {variant: build.kernel}
+        run.image = lab.image().record if plan.machine == GUEST else None
+        run.host = lab.measured_host() or run.host
         run.accels = [lab.accel(plan.accel, build, plan.smp).record()]
         writer = RunWriter(directory, run)
         boots = Boots.of(lab, plan, build, disks, writer, gdb=gdb)

@@ -10,6 +10,7 @@ from typing import TypeVar, get_args
 from harness.core import sizes
 from harness.core.errors import UserError
 from harness.project.config import Project
+from harness.project.machine_tables import GUEST
 from harness.records.plans import SuitePlan
 from harness.suites.registry import find_suite
 from harness.suites.suite import Option, Suite
@@ -21,7 +22,7 @@ FLAGS = {
     "variants": "--variants", "wanted": "--tests", "minutes": "--minutes", "seed": "--seed",
     "threads": "--threads", "ltp": "--ltp", "lists": "--suite", "skip_file": "--skip-file",
     "test_seconds": "--test-seconds", "accel": "--accel", "smp": "--smp", "memory": "--memory",
-    "append": "--append", "confirm": "--confirm", "jobs": "--jobs",
+    "append": "--append", "machine": "--machine", "confirm": "--confirm", "jobs": "--jobs",
 }
 """Fields of :class:`SuiteOptions` as the command line calls them."""
 _WHY: dict[Option, str] = {
@@ -49,6 +50,7 @@ class SuiteOptions:
     smp: int | None = None
     memory: str | None = None
     append: str | None = None
+    machine: str | None = None
     confirm: bool | None = None
     jobs: int | None = None
 
@@ -74,8 +76,16 @@ def make_suite_plan(project: Project, name: str, asked: SuiteOptions) -> SuitePl
     variants = list(_given(asked.variants, table.variants or defaults.variants))
     for variant in variants:
         project.variant(variant)
-    memory = _given(asked.memory, table.memory, guest.memory)
-    sizes.parse(memory, "--memory", least=LEAST_MEMORY)
+    machine = _given(asked.machine, GUEST)
+    if real := machine != GUEST:  # which has what it has, but for what is asked for
+        project.machine(machine)
+        if asked.jobs not in (None, 1):
+            raise UserError(
+                f"{machine} is one computer and runs one kernel at a time", hint="leave --jobs out"
+            )
+    memory = _given(asked.memory, "" if real else _given(table.memory, guest.memory))
+    if memory or not real:
+        sizes.parse(memory, "--memory", least=LEAST_MEMORY)
     timed = "minutes" in suite.takes
     ltp = project.config.ltp if "ltp" in suite.takes else None
     return SuitePlan(
@@ -83,8 +93,10 @@ def make_suite_plan(project: Project, name: str, asked: SuiteOptions) -> SuitePl
         seed=_given(asked.seed, FIRST_SEED) if "seed" in suite.takes else 0,
         seconds=60.0 * _given(asked.minutes, table.minutes) if timed else 0.0,
         threads=_given(asked.threads, 0), accel=_given(asked.accel, "auto"),
-        smp=_given(asked.smp, table.smp, guest.smp), memory=memory,
-        cmdline=_given(asked.append, table.append), jobs=_given(asked.jobs, table.jobs),
+        machine=machine, memory=memory,
+        smp=_given(asked.smp, 0 if real else _given(table.smp, guest.smp)),
+        cmdline=_given(asked.append, "" if real else table.append),
+        jobs=1 if real else _given(asked.jobs, table.jobs),
         confirm=_given(asked.confirm, True), wanted=list(asked.wanted or ()),
         ltp=_path(project, asked.ltp, ltp.path if ltp else ""),
         lists=list(_given(asked.lists, ltp.suites if ltp else [])),

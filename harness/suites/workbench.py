@@ -12,6 +12,7 @@ from harness.image.rootfs import Image
 from harness.kernel.build.builds import Build
 from harness.machine.accel import Accel
 from harness.project.config import Project
+from harness.records.hosts import Host
 
 if TYPE_CHECKING:
     from harness.machine.session import Session
@@ -49,6 +50,10 @@ class Workbench(Protocol):
 
     def accel(self, name: str, build: Build, smp: int) -> Accel:
         """What ``auto``, ``kvm``, ``tcg`` or ``icount`` is on this machine."""
+        ...
+
+    def measured_host(self) -> Host | None:
+        """The real computer that runs the kernels; None for guests."""
         ...
 
     def boot(

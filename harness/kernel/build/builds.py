@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ __all__ = ["Build", "BuildPlan", "build_variant", "plan_build"]
 MOST_NAMED = 12
 DEFAULT_STEPS = 1583  # lines of a first build's progress, as measured on a lean 6.1
 FRESH_SPACE, AGAIN_SPACE = 3 * 2**30, 2**29
+MODULES = "modules.tar.gz"  # lib/modules/RELEASE, where a configuration has any
 ARTEFACTS = {"bzImage": "arch/x86/boot/bzImage", "vmlinux": "vmlinux",
              "System.map": "System.map", "config": ".config"}
 
@@ -64,6 +66,12 @@ class Build:
     def system_map(self) -> Path:
         """The symbol table."""
         return self.directory / "System.map"
+
+    @property
+    def modules(self) -> Path | None:
+        """A tar file of lib/modules/RELEASE; None of a kernel without modules."""
+        path = self.directory / MODULES
+        return path if path.exists() else None
 
     @property
     def config(self) -> Path:
@@ -155,14 +163,15 @@ def _make(
     log.unlink(missing_ok=True)
     make = kbuild.Kbuild(tree.src, tree.obj, log, plan.key, jobs, workspace.dir("ccache"),
                          plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler),
-                         LayoutLinker(plan.layout))
+                         LayoutLinker(plan.layout), plan.own_release)
     memo = f"steps-{plan.slot.replace('/', '-')}"
     seen = int(workspace.read_state(memo).get("steps", 0))
     with tree.make_runs():
         config = make.configure(
             plan.requested, plan.optional, _config_stamp(plan), progress,
-            tolerant=plan.essential is not None,
+            tolerant=plan.essential is not None, start=plan.start,
         )
+        modules = re.search(r"^CONFIG_\w+=m$", config, re.MULTILINE) is not None
         if plan.essential is not None:
             _check_config(plan, kconfig.parse_config(config), progress)
         if fresh and not force:
@@ -170,7 +179,7 @@ def _make(
         expected = (seen or DEFAULT_STEPS) if fresh or force else None
         make.linker.begin(tree.obj, make.wrappers)
         named = f"{plan.variant}, layout {plan.layout}" if plan.layout else plan.variant
-        steps = make.compile(expected, f"building {named}", progress)
+        steps = make.compile(expected, f"building {named}", progress, modules=modules)
         layout = make.linker.end(make.wrappers)
     if steps > seen:  # fewer: it went on from where another was interrupted
         workspace.write_state(memo, {"steps": steps})
@@ -178,6 +187,8 @@ def _make(
     with workspace.publish("builds", plan.key) as staging:
         for name, made in ARTEFACTS.items():
             shutil.copyfile(tree.obj / made, staging / name)
+        if modules:
+            make.pack_modules(staging / MODULES)
         shutil.copyfile(log, staging / "build.log")
         (staging / METADATA_FILE).write_text(kernel.model_dump_json(indent=1) + "\n")
         reproducer.write(staging, plan.series, source, make)
@@ -230,6 +241,7 @@ def _config_stamp(plan: BuildPlan) -> str:
     ]
     return digest.key([
         RECIPE, source, patches, list(plan.requested.items()), plan.compiler, plan.compat.inputs(),
+        *([plan.start_digest] if plan.start else []),
     ])
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from harness.core import digest
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError, UserError
-from harness.core.proc import need, run_logged, tail
+from harness.core.proc import look_in_sbin, need, run_logged, tail
 from harness.core.progress import Progress
 from harness.kernel.build import compile_errors, kconfig
 from harness.kernel.build.layoutlink import AS_IT_IS, LayoutLinker
@@ -104,6 +105,8 @@ class Kbuild:
     """Variables on make's command line, the same when configuring and compiling."""
     wrapper: Wrapper = Wrapper()
     linker: LayoutLinker = AS_IT_IS
+    own_release: bool = False
+    """Whether the release ends with the key."""
 
     @property
     def wrappers(self) -> Path:
@@ -120,7 +123,7 @@ class Kbuild:
             "KBUILD_BUILD_USER": "harness", "KBUILD_BUILD_HOST": self.key,
             "KBUILD_BUILD_VERSION": "1",
             "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
-            "KCFLAGS": "", "LOCALVERSION": "",
+            "KCFLAGS": "", "LOCALVERSION": f"-{self.key}" if self.own_release else "",
         }
 
     def environment(self) -> dict[str, str]:
@@ -141,11 +144,12 @@ class Kbuild:
 
     def configure(
         self, requested: Mapping[str, str], optional: Collection[str], stamp: str,
-        progress: Progress, *, tolerant: bool = False,
+        progress: Progress, *, tolerant: bool = False, start: Path | None = None,
     ) -> str:
         """Make ``obj/.config`` from tinyconfig and the requested symbols; its text.
 
-        The tree need not have those of ``optional``, and if it is ``tolerant`` none at all.
+        ``start`` is a whole configuration that takes tinyconfig's place. The tree need not have
+        those of ``optional``, and if it is ``tolerant`` none at all.
         ``stamp`` names all inputs: nothing is done when they are those of last time.
         A .config that would not change is not touched, or make would look at
         everything again. Raises :class:`UserError` when Kconfig drops a symbol and when the
@@ -158,8 +162,11 @@ class Kbuild:
                 return config.read_text()
         new = self.obj / ".config.harness"
         with progress.task("configuring"):
-            with _nothing_to_start_from(config):
-                self._make_config("tinyconfig", new)
+            if start is not None:
+                shutil.copyfile(start, new)
+            else:
+                with _nothing_to_start_from(config):
+                    self._make_config("tinyconfig", new)
             new.write_text(kconfig.overlay(new.read_text(), requested))
             self._make_config("olddefconfig", new)
         text = new.read_text()
@@ -185,10 +192,13 @@ class Kbuild:
                 raise UserError(old, hint="install a newer one, first in PATH, and build again")
             raise self._failure(f"make {target} failed", code)
 
-    def compile(self, steps: int | None, title: str, progress: Progress) -> int:
+    def compile(
+        self, steps: int | None, title: str, progress: Progress, *, modules: bool = False
+    ) -> int:
         """Compile; the number of steps that make took.
 
-        ``steps`` is how many are expected, None when nobody can know.
+        ``steps`` is how many are expected, None when nobody can know; ``modules``: compile those,
+        too.
 
         Raises :class:`InfrastructureError` with the first error of the log.
         """
@@ -201,16 +211,34 @@ class Kbuild:
                     done += 1
                     task.update(min(done, steps or done), match[1])
 
+            targets = [IMAGE, "modules"] if modules else [IMAGE]
             code = run_logged(
-                self.make(IMAGE), self.log, cwd=self.src, env=self.environment(),
+                self.make(*targets), self.log, cwd=self.src, env=self.environment(),
                 on_line=on_line, deadline=Deadline(BUILD_LIMIT),
             )
             if code:
                 raise self._failure("the kernel does not build", code)
         return done
 
-    def make(self, target: str) -> list[str]:
-        """The command that makes a target.
+    def pack_modules(self, archive: Path) -> None:
+        """Put the compiled modules into a tar file, as lib/modules/RELEASE.
+
+        Raises :class:`InfrastructureError` when they cannot be installed.
+        """
+        look_in_sbin()  # depmod
+        with tempfile.TemporaryDirectory(dir=self.obj) as folder:
+            words = [f"INSTALL_MOD_PATH={folder}", "INSTALL_MOD_STRIP=1", "modules_install"]
+            pack = ["tar", "-C", folder, "-czf", str(archive), "lib"]
+            for argv in (self.make(*words), pack):
+                code = run_logged(
+                    argv, self.log, cwd=self.src, env=self.environment(),
+                    deadline=Deadline(CONFIG_LIMIT),
+                )
+                if code:
+                    raise self._failure("the kernel's modules cannot be packed", code)
+
+    def make(self, *targets: str) -> list[str]:
+        """The command that makes some targets.
 
         Plain make: all that tuxmake would add is toolchains in containers, other architectures and
         a choice of targets, none of which is wanted here, and a second of its own.
@@ -218,7 +246,7 @@ class Kbuild:
         argv = ["make", f"--jobs={self.jobs}", f"O={self.obj}", *self.assignments()]
         if shutil.which("ccache"):
             argv += ["CC=ccache gcc", "HOSTCC=ccache gcc"]
-        return [*argv, target]
+        return [*argv, *targets]
 
     def assignments(self) -> list[str]:
         """The variables as words of a command line."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core import digest, versions
+from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.kernel.build import compat as compats
@@ -52,6 +53,11 @@ class BuildPlan:
     to_fetch: tuple[str, ...] = ()
     layout: int = 0
     """Which of the layouts of the same sources; 0: as the tree's own build makes it."""
+    own_release: bool = False
+    """Whether the release ends with the key."""
+    start: Path | None = None
+    """A whole .config to begin with; None: tinyconfig."""
+    start_digest: str = ""
 
     def steps(self) -> list[str]:
         """The plan in words, for --dry-run."""
@@ -67,7 +73,8 @@ class BuildPlan:
             *[f"{self.variant}: fetch {what}" for what in self.to_fetch],
             f"{self.variant}: {source}, in {self.slot}",
             *[f"{self.variant}: with {rule.name}: {rule.reason}" for rule in self.compat.applied],
-            f"{self.variant}: configure from tinyconfig + {', '.join(self.fragments)}"
+            f"{self.variant}: configure from {self.start or 'tinyconfig'} + "
+            f"{', '.join(self.fragments)}"
             f" ({len(self.requested)} symbols)",
             f"{self.variant}: compile bzImage with {self.compiler}",
             *([f"{self.variant}: link it as layout {self.layout}"] if self.layout else []),
@@ -106,23 +113,43 @@ def plan_build(
         compats.choose(project.root, source.read, source.version, compiler) if source else Compat()
     )
     stack = patchlist.stack(project, variant, series, compat, patches)
-    names = list(dict.fromkeys([*project.base(base).config, *config.config]))
+    start, begins = _start(project, config.start)
+    of_base = [] if start else project.base(base).config
+    names = list(dict.fromkeys([*of_base, *config.config]))
     whole = series if series and (patches is None or patches >= len(series.patches)) else None
-    requested, optional, notes = _symbols(project, project.base(base).config, names, whole, source)
+    requested, optional, notes = _symbols(project, of_base, names, whole, source)
     requested |= compat.config
     to_fetch = [*([] if source else [f"the source of {base}"]),
                 *([f"the series {project.series_name(variant)}"] if absent else [])]
     key = ""
     if source and not absent:
-        key = digest.key(_inputs(source, stack, requested, compiler, compat, layout=layout))
+        inputs = _inputs(source, stack, requested, compiler, compat, layout=layout)
+        named = {"own_release": True} if config.own_release else {}
+        key = digest.key({**inputs, **named, **({"start": begins} if start else {})})
     return BuildPlan(
         variant, base, _lineage(base, source, source_dir),
         f"work/{_slot_name(base, source)}/{config.tree or variant}", source, stack,
         compat, names, requested, optional,
         _essential(project, project.base(base), source), notes, compiler, key,
         workspace.published("builds", key) if key else None, tuple(to_fetch),
-        layout,
+        layout, config.own_release, start, begins,
     )
+
+
+def _start(project: Project, name: str) -> tuple[Path | None, str]:
+    """The whole .config that a variant begins with, and its digest.
+
+    Raises :class:`UserError` when it is not there.
+    """
+    if not name:
+        return None, ""
+    path = project.path(name)
+    if not path.is_file():
+        raise UserError(
+            f"{path} is not there, the configuration that the kernel begins with",
+            hint="`harness machines NAME --save-config FILE` takes it from a computer",
+        )
+    return path, digest.of_file(path)
 
 
 def _essential(project: Project, base: Base, source: Source | None) -> frozenset[str] | None:

@@ -21,6 +21,7 @@ from harness.project.config import Project
 from harness.records.events import Event, FalseStart
 from harness.records.hosts import ImageRecord
 from harness.records.kernels import Kernel, SourceRecord
+from harness.records.machines import Hardware
 from harness.records.plans import PlannedTest, SuitePlan
 from harness.records.verdicts import Verdict
 from harness.suites.health import PROBE
@@ -99,6 +100,7 @@ class FakeSession:
         self.argv = ["qemu"]
         self.seconds_to_ready: float | None = None
         self.false_starts: list[FalseStart] = []
+        self.hardware = Hardware()
         self.events: list[Event] = []
         self.pushed: list[str] = []
         self.killed = False
@@ -188,6 +190,9 @@ class FakeLab:
         self.keys: dict[str, str] = {}
         """Variant -> key of its build."""
         self.root = root
+
+    def measured_host(self) -> None:
+        return None
 
     def build(self, variant: str) -> Build:
         directory = self.root / "builds" / variant

@@ -1,0 +1,366 @@
+"""Real computers, as a fake of one sees them: every failure ends with a verdict and at home."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import BootStalled, GuestCrash, InfrastructureError, UserError
+from harness.core.workspace import Workspace
+from harness.machine import host_machine, keeper
+from harness.machine.host_machine import HostMachine
+from harness.machine.host_session import HostSession
+from harness.machine.journal import HostJournal
+from harness.machine.session import BootOrder
+from harness.project.machine_tables import HostTable, PowerTable
+from tests.places import ROOT
+from tests.unit.machine.fake_host import FakeHost
+
+KEY = "0123456789abcdef"
+RELEASE = f"6.1.192-{KEY}"
+CONSOLE, POWER = "console", "power"
+
+
+class Bench:
+    """A fake computer, a workspace, and what a person was told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = FakeHost(folder / "host")
+        self.workspace = Workspace(folder / "ws")
+        self.kernel = folder / "bzImage"
+        self.kernel.write_text(f"{RELEASE} {KEY}\n")
+        self.told: list[str] = []
+
+    @property
+    def journal(self) -> HostJournal:
+        return HostJournal(self.workspace, "lab1")
+
+    def table(self, *has: str, **changes: object) -> HostTable:
+        usual: dict[str, object] = {
+            "kind": "host", "address": "fake", "home_seconds": 3.0, "boot_seconds": 4.0,
+            "quiet_seconds": 3.0,
+            "console": self.host.console if CONSOLE in has else "",
+            "power": PowerTable(cycle=f"{self.host.power} cycle") if POWER in has else None,
+        }
+        return HostTable.model_validate(usual | changes)
+
+    def machine(self, *has: str, **changes: object) -> HostMachine:
+        return self.machine_in(self.workspace, *has, **changes)
+
+    def machine_in(self, workspace: Workspace, *has: str, **changes: object) -> HostMachine:
+        return host_machine.make_host(
+            "lab1", self.table(*has, **changes), self.folder, workspace,
+            warn=self.told.append, say=self.told.append, dial=self.host.dial,
+        )
+
+    def session(
+        self, *has: str, machine: HostMachine | None = None, **changes: object
+    ) -> HostSession:
+        order = BootOrder(
+            self.kernel, self.folder / "boot", "before", smp=0, memory="", release=RELEASE, key=KEY,
+        )
+        return (machine or self.machine(*has, **changes)).boot(order)
+
+    def check_left_as_found(self) -> None:
+        """At home, nobody's, nothing of ours on its disk."""
+        assert self.host.at_home
+        left = self.host.root / "var/lib/pte-harness"
+        assert {path.name for path in left.iterdir()} <= {"lock"}
+        assert self.journal.health.token == "" and self.journal.health.state == "healthy"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    hurry(monkeypatch.setattr)
+    return Bench(tmp_path)
+
+
+def hurry(set_to: Callable[[object, str, float], None]) -> None:
+    """A fake answers soon, or not at all."""
+    set_to(keeper, "POLL_S", 0.05)
+
+
+def test_there_and_back(bench: Bench) -> None:
+    with bench.session(CONSOLE, POWER) as session:
+        assert session.run("uname -r").stdout.strip() == RELEASE
+        assert session.accel == "native" and session.seconds_to_ready is not None
+        assert f"pte_harness={KEY} panic=10" in bench.host.read("proc/cmdline")
+        lease = bench.host.read("var/lib/pte-harness/lease")
+        assert bench.journal.health.token in lease
+        assert bench.journal.health.token in bench.host.read("watcher")
+    bench.check_left_as_found()
+    assert bench.host.cycles == 0 and not session.events
+    assert f"Linux version {RELEASE}" in session.log.read_text()
+    stages = [attempt.stage for attempt in bench.journal.attempts()]
+    assert stages == ["lease", "push", "load", "start", "prove", "tune", "use", "return", "release"]
+
+
+def test_several_boots_of_one_lease(bench: Bench) -> None:
+    machine = bench.machine(CONSOLE, POWER)
+    with machine.keeper.hold():
+        for _ in range(2):
+            with bench.session(machine=machine) as session:
+                session.run("true")
+    bench.check_left_as_found()
+    assert [a.stage for a in bench.journal.attempts()].count("lease") == 1
+
+
+@pytest.mark.parametrize("has", [(CONSOLE, POWER), (POWER,)])
+def test_a_kernel_that_hangs_at_boot(bench: Bench, has: tuple[str, ...]) -> None:
+    bench.host.plan("hangs")
+    with pytest.raises(BootStalled, match="did not come up with"), bench.session(*has):
+        pass
+    bench.check_left_as_found()
+    assert bench.host.cycles == 1
+
+
+def test_a_silent_console_is_not_waited_out(bench: Bench) -> None:
+    bench.host.plan("hangs")
+    with pytest.raises(BootStalled, match="console was silent"), \
+            bench.session(CONSOLE, POWER, boot_seconds=30.0):
+        pass
+    assert bench.host.at_home
+
+
+def test_a_kernel_that_panics_at_boot(bench: Bench) -> None:
+    bench.host.plan("panics")
+    with pytest.raises(GuestCrash, match="Unable to mount root") as caught, \
+            bench.session(CONSOLE, POWER):
+        pass
+    assert caught.value.kind == "panic" and "lab1's kernel crashed" in caught.value.message
+    bench.check_left_as_found()
+    assert bench.host.cycles == 1
+
+
+def test_a_kernel_that_has_no_network(bench: Bench) -> None:
+    bench.host.plan("deaf")
+    with pytest.raises(BootStalled, match="did not"), bench.session(CONSOLE, POWER):
+        pass
+    bench.check_left_as_found()
+
+
+def test_another_kernel_than_the_one_that_was_built(bench: Bench) -> None:
+    bench.host.plan("other")
+    with pytest.raises(InfrastructureError, match=rf"runs 5\.0\.0-other, not {RELEASE}"), \
+            bench.session(CONSOLE, POWER):
+        pass
+    bench.check_left_as_found()
+
+
+def test_its_own_kernel_instead(bench: Bench) -> None:
+    bench.host.plan("own")
+    with pytest.raises(InfrastructureError, match=r"runs 6\.1\.0-own, not"), \
+            bench.session(CONSOLE, POWER):
+        pass
+    bench.check_left_as_found()
+
+
+def test_a_workload_that_panics(bench: Bench) -> None:
+    session = bench.session(CONSOLE, POWER)
+    with pytest.raises(GuestCrash, match="NULL pointer"), session:
+        session.run("panic")
+    assert [event.kind for event in session.events] == ["oops"]
+    bench.check_left_as_found()
+    assert bench.host.cycles == 1
+
+
+def test_a_workload_that_panics_where_there_is_no_console(bench: Bench) -> None:
+    pstore = bench.host.root / "var/lib/systemd/pstore"
+    pstore.mkdir(parents=True)
+    (pstore / "old").write_text("Kernel panic - not syncing: of last year\n")
+    session = bench.session(POWER)
+    with pytest.raises(GuestCrash, match="kept by pstore") as caught, session:
+        (pstore / "dmesg-1").write_text("[ 9.1] BUG: unable to handle page fault\n[ 9.2] RIP: x\n")
+        session.run("panic")
+    assert "last year" not in caught.value.oops
+    bench.check_left_as_found()
+
+
+def test_a_workload_that_loses_the_network(bench: Bench) -> None:
+    with pytest.raises(InfrastructureError, match="was lost"), bench.session(CONSOLE, POWER) as s:
+        bench.host.shell('echo no > "$H/up"')
+        s.run("true")
+    bench.check_left_as_found()
+    assert bench.host.cycles == 1
+
+
+def test_a_console_that_is_lost_is_asked_for_again(bench: Bench) -> None:
+    command = f"sh -c 'echo hello; cat {bench.host.root}/console'"  # ends at once
+    with bench.session(POWER, console=command) as session:
+        assert session.run("uname -r").stdout.strip() == RELEASE
+        assert session.console.losses >= 1
+    bench.check_left_as_found()
+    assert sum("console of lab1 was lost" in line for line in bench.told) == 1
+
+
+def test_it_does_not_reboot_when_it_is_asked(bench: Bench) -> None:
+    bench.host.mark("ignores")
+    with bench.session(CONSOLE, POWER):
+        pass
+    bench.check_left_as_found()
+    assert bench.host.cycles == 0  # reboot -f did it
+    assert any("did not answer within" in line for line in bench.told)
+    assert any("is back under" in line for line in bench.told)
+
+
+def test_it_is_given_up_and_taken_up_again(bench: Bench) -> None:
+    bench.host.plan("hangs")
+    bench.host.mark("no-power")
+    with pytest.raises(InfrastructureError), bench.session(CONSOLE, POWER):
+        pass
+    assert bench.journal.health.state == "given up"
+    with pytest.raises(InfrastructureError, match="was given up") as caught, bench.session(POWER):
+        pass
+    assert "--reset" in caught.value.hint
+    (bench.host.root / "no-power").unlink()
+    bench.journal.set_state("healthy")
+    with bench.session(CONSOLE, POWER):
+        pass
+    bench.check_left_as_found()
+
+
+def test_without_a_switch_its_watchdogs_are_waited_for(bench: Bench) -> None:
+    bench.host.plan("panics")
+    session = bench.session(CONSOLE, home_seconds=5.0)
+    later = subprocess.Popen(["sh", "-c", f'sleep 2; H={bench.host.root}; . $H/library; own'])
+    with pytest.raises(GuestCrash), session:
+        pass
+    later.wait()
+    bench.check_left_as_found()
+
+
+def test_of_two_people_one_has_it(bench: Bench) -> None:
+    other = bench.machine_in(Workspace(bench.folder / "other"), CONSOLE, POWER)
+    with bench.session(CONSOLE, POWER) as session:
+        with pytest.raises(UserError, match=r"lab1 is leased to .*@.*, for 20 min"), \
+                bench.session(machine=other):
+            pass
+        assert session.run("uname -r").stdout.strip() == RELEASE  # untouched
+        with pytest.raises(UserError, match="lab1 is used"), bench.session(CONSOLE, POWER):
+            pass  # from the same workspace
+    bench.check_left_as_found()
+
+
+def test_a_lease_that_has_run_out_is_free(bench: Bench) -> None:
+    folder = bench.host.root / "var/lib/pte-harness"
+    folder.mkdir()
+    (folder / "lease").write_text("feedfeed 1000 jo@desk\n")
+    with bench.session(CONSOLE, POWER):
+        assert "jo" not in (folder / "lease").read_text()
+    bench.check_left_as_found()
+
+
+def test_a_lease_that_is_lost_ends_the_session(bench: Bench) -> None:
+    with pytest.raises(InfrastructureError, match="jo@desk has it now"), \
+            bench.session(CONSOLE, POWER) as session:
+        (bench.host.root / "var/lib/pte-harness/lease").write_text("feedfeed 9999999999 jo@desk\n")
+        session.keeper.renew()
+    assert "feedfeed" in bench.host.read("var/lib/pte-harness/lease")
+
+
+def test_the_watcher_sends_a_computer_home_whose_lease_has_ended(bench: Bench) -> None:
+    with bench.session(CONSOLE, POWER) as session:
+        (bench.host.root / "var/lib/pte-harness/lease").write_text("feedfeed 1000 jo@desk\n")
+        wire = bench.host.dial(lambda: None, lambda: None)
+        script = bench.host.read("watcher").replace("sleep 60", "exit")
+        subprocess.run(wire.argv(script), check=True)
+        assert bench.host.at_home and session.console
+
+
+def test_kexec_that_is_refused_gives_way_to_grub(bench: Bench) -> None:
+    bench.host.mark("no-kexec")
+    with pytest.raises(InfrastructureError, match="does not take the kernel by kexec"), \
+            bench.session(CONSOLE, POWER):
+        pass
+    bench.check_left_as_found()
+    grub = bench.host.root / "boot/grub"
+    grub.mkdir(parents=True)
+    (grub / "grubenv").touch()
+    (grub / "grub.cfg").write_text("next_entry custom.cfg")
+    bench.host.shell("printf '%s\\n' '#!/bin/sh' 'H='$H '. $H/library' "
+                     "'cp $H/boot/pte-harness-bzImage $H/loaded' "
+                     "'sed -n \"s/.*ro //p\" $H/boot/grub/custom.cfg > $H/append' "
+                     "'[ -s $H/next ] && : > $H/next && ours || own' > $H/bin/systemctl")
+    with bench.session(CONSOLE, POWER) as session:
+        assert session.run("uname -r").stdout.strip() == RELEASE
+        entry = bench.host.read("boot/grub/custom.cfg")
+        assert "linux /pte-harness-bzImage root=/dev/vda ro pte_harness=" in entry
+    bench.check_left_as_found()
+    assert not list((bench.host.root / "boot").glob("pte*")) and not (grub / "custom.cfg").exists()
+
+
+def test_what_a_real_computer_cannot_be_given(bench: Bench) -> None:
+    machine = bench.machine()
+    for order in (
+        BootOrder(bench.kernel, bench.folder, accel="icount"),
+        BootOrder(bench.kernel, bench.folder, gdb=True),
+        BootOrder(bench.kernel, bench.folder, disks=(Path("x"),)),
+    ):
+        with pytest.raises(UserError, match="is a real computer and cannot be given"):
+            machine.boot(order)
+
+
+def test_clocks_are_set_and_put_back(bench: Bench) -> None:
+    cpu = bench.host.root / "sys/devices/system/cpu"
+    (cpu / "cpu0/cpufreq").mkdir(parents=True)
+    governor, turbo = cpu / "cpu0/cpufreq/scaling_governor", cpu / "intel_pstate/no_turbo"
+    governor.write_text("powersave\n")
+    turbo.parent.mkdir()
+    turbo.write_text("0\n")
+    with bench.session(
+        CONSOLE, POWER, tuning={"governor": "performance", "turbo": "off"}
+    ) as session:
+        assert governor.read_text() == "performance\n" and turbo.read_text() == "1\n"
+        assert session.hardware.governor == "performance" and session.hardware.turbo == "off"
+        assert session.hardware.changed == {"governor": "powersave", "turbo": "on"}
+    assert governor.read_text() == "powersave\n" and turbo.read_text() == "0\n"
+    with pytest.raises(InfrastructureError, match="smt cannot be set to off here"), \
+            bench.session(CONSOLE, POWER, tuning={"smt": "off"}):
+        pass
+    bench.check_left_as_found()
+
+
+VICTIM = """
+import os, signal, sys
+from pathlib import Path
+from harness.machine import journal
+from tests.unit.machine.test_hosts import CONSOLE, POWER, Bench, hurry
+
+folder, stage = Path(sys.argv[1]), sys.argv[2]
+hurry(setattr)
+attempt = journal.HostJournal.attempt
+
+def then_die(self, name, detail=""):
+    attempt(self, name, detail)
+    if name == stage:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+journal.HostJournal.attempt = then_die
+with Bench(folder).session(CONSOLE, POWER) as session:
+    session.run("true")
+"""
+STAGES = ["lease", "push", "load", "start", "prove", "tune", "use", "return", "release"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_harness_that_was_killed_is_gone_on_from(bench: Bench, stage: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", VICTIM, str(bench.folder), stage], cwd=ROOT, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    if stage != "lease":  # of which it is only written down that it will be taken
+        other = bench.machine_in(Workspace(bench.folder / "other"), CONSOLE, POWER)
+        with pytest.raises(UserError, match="is leased to"), bench.session(machine=other):
+            pass  # it is still ours
+    with bench.session(CONSOLE, POWER) as session:
+        assert session.run("uname -r").stdout.strip() == RELEASE
+    bench.check_left_as_found()
+    assert stage == "release" or any("was killed while it used lab1" in x for x in bench.told)
