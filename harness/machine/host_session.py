@@ -187,16 +187,16 @@ class HostSession:
         Raises :class:`GuestCrash` as soon as the console announces one, and :class:`BootStalled`
         when time passes or the console falls silent.
         """
-        while True:
+        for patience in self.keeper.attempts():
             wire = self.keeper.dial(self.check, self._on_loss)
-            with contextlib.suppress(BootStalled):
-                wire.log_in(Deadline(min(5.0, max(1.0, deadline.remaining()))))
-                with contextlib.suppress(InfrastructureError):
-                    now = Running.parse(wire.run(ASK, self._deadline(ANSWER_S)).stdout)
-                    if now.boot != own.boot:
-                        self._wire = wire  # from now on a loss is one
-                        self.keeper.use(wire)
-                        return wire
+            # Whoever refuses us may be the kernel that goes, or an sshd that has just begun.
+            with contextlib.suppress(InfrastructureError):
+                wire.log_in(Deadline(min(patience, max(1.0, deadline.remaining()))))
+                now = Running.parse(wire.run(ASK, self._deadline(ANSWER_S)).stdout)
+                if now.boot != own.boot:
+                    self._wire = wire  # from now on a loss is one
+                    self.keeper.use(wire)
+                    return wire
             wire.close()
             self.check()
             quiet = self.keeper.table.quiet_seconds * self.order.slowness
@@ -211,6 +211,7 @@ class HostSession:
                     excerpt=tail(self.log, 15), log=self.log,
                 )
             time.sleep(0.2)
+        raise AssertionError("the attempts do not end")
 
     def _prove(self, wire: Wire) -> None:
         """That the kernel which runs is the one that was built.

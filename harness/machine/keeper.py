@@ -35,6 +35,7 @@ MARK = "pte_harness"
 ANSWER_S = 15.0
 """How long a computer that is up may take to let us in and to answer."""
 POLL_S = 1.0
+GROWTH = 1.5
 KEEP_SHARE = 1 / 4
 """The lease is renewed whenever so much of it has gone by."""
 ASK = "cat /proc/sys/kernel/random/boot_id; uname -r; cat /proc/version /proc/cmdline"
@@ -328,9 +329,12 @@ class HostKeeper:
 
     # -- asking
 
-    def ask(self, seconds: float) -> Running | None:
-        """What runs on it now; None when nobody answers so soon."""
-        deadline = Deadline(seconds * self.table.patience)
+    def ask(self, seconds: float, *, stretched: bool = False) -> Running | None:
+        """What runs on it now; None when nobody answers so soon.
+
+        ``stretched``: the seconds are this computer's already.
+        """
+        deadline = Deadline(seconds * (1.0 if stretched else self.table.patience))
         with self._lock:
             self._drop()
             wire = self._dial(lambda: None, lambda: None)
@@ -347,13 +351,26 @@ class HostKeeper:
     def _await(self, wanted: Callable[[Running], bool], seconds: float) -> Running | None:
         """What runs on it, as soon as it is what is wanted; None after so long."""
         deadline = Deadline(seconds)
-        while True:
-            found = self.ask(min(ANSWER_S, max(1.0, deadline.remaining())))
+        for patience in self.attempts():
+            found = self.ask(min(patience, max(1.0, deadline.remaining())), stretched=True)
             if found is not None and wanted(found):
                 return found
             if deadline.expired:
-                return None
+                break
             time.sleep(deadline.slice(POLL_S))
+        return None
+
+    def attempts(self) -> Iterator[float]:
+        """How long each of several tries to log in may take.
+
+        The first are short: a connection that was begun as one kernel went and the next one came
+        is never answered. A slow computer needs the longer ones.
+        """
+        most = ANSWER_S * max(1.0, self.table.patience)
+        seconds = ANSWER_S
+        while True:
+            yield seconds
+            seconds = min(most, seconds * GROWTH)
 
     def run(self, command: str, seconds: float = 60.0) -> Result:
         """A command on it, over the connection that there is, or a new one."""

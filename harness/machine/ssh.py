@@ -28,6 +28,7 @@ logging.getLogger("paramiko").propagate = False
 
 POLL_S = 0.25  # how often a silent wait looks at the console
 CHUNK = 32768
+WRITE_S = 120.0
 _LOST = (paramiko.SSHException, EOFError, OSError)
 LATE_OUTPUT_S = 3.0  # output that comes behind its program's exit status
 LOST_PATIENCE_S = 5.0  # a dead connection may precede its oops on the serial line
@@ -113,10 +114,23 @@ class RemoteProcess:
         self._channel.exec_command(link.wrapped(command))
         self._channel.settimeout(POLL_S)
 
-    def write(self, data: bytes) -> None:
-        """Send to the program's standard input."""
-        with self._link.explain(self.command):
-            self._channel.sendall(data)
+    def write(self, data: bytes, deadline: Deadline | None = None) -> None:
+        """Send to the program's standard input.
+
+        Raises :class:`TooSlow` when it has not taken all of it by the deadline (two minutes).
+        """
+        deadline = deadline or Deadline(WRITE_S)
+        rest = memoryview(data)
+        while rest:
+            with self._link.explain(self.command), contextlib.suppress(TimeoutError):
+                rest = rest[self._channel.send(bytes(rest[:CHUNK])):]
+                continue
+            self._link.check()  # it takes nothing at the moment
+            if deadline.expired:
+                self._channel.close()
+                raise TooSlow(
+                    f"`{self.command[:60]}` did not take its input in {deadline.seconds:.0f} s"
+                )
 
     def close_input(self) -> None:
         """End the program's standard input."""
@@ -315,7 +329,7 @@ class SshLink:
         """
         process = self.start(command)
         if data is not None:
-            process.write(data)
+            process.write(data, deadline)
         process.close_input()
         out, err = bytearray(), bytearray()
         for more_out, more_err in process.chunks(deadline):

@@ -163,7 +163,7 @@ class Kbuild:
         new = self.obj / ".config.harness"
         with progress.task("configuring"):
             if start is not None:
-                shutil.copyfile(start, new)
+                self._begin_with(start, new)
             else:
                 with _nothing_to_start_from(config):
                     self._make_config("tinyconfig", new)
@@ -179,6 +179,28 @@ class Kbuild:
             new.unlink()
         stamp_file.write_text(f"{stamp} {digest.of_bytes(text.encode())}")
         return text
+
+    def _begin_with(self, start: Path, config: Path) -> None:
+        """A whole configuration; with a list of modules beside it only those stay modules.
+
+        As `make localmodconfig` does it, which asks questions: `olddefconfig` answers them.
+        """
+        modules = modules_beside(start)
+        if not modules.exists():
+            shutil.copyfile(start, config)
+            return
+        with tempfile.TemporaryDirectory(dir=self.obj) as folder:
+            shutil.copyfile(start, Path(folder) / CONFIG_FILE)
+            script = 'exec perl "$1/scripts/kconfig/streamline_config.pl" --localmodconfig "$1" ' \
+                     'Kconfig > "$2"'
+            code = run_logged(
+                ["sh", "-c", script, "sh", str(self.src), str(config)], self.log, cwd=Path(folder),
+                env={**self.environment(), "srctree": str(self.src), "objtree": ".",
+                     "SRCARCH": "x86", "LSMOD": str(modules)},
+                deadline=Deadline(CONFIG_LIMIT),
+            )
+        if code:
+            raise self._failure(f"{start} cannot be reduced to the modules of {modules}", code)
 
     def _make_config(self, target: str, config: Path) -> None:
         code = run_logged(
@@ -266,6 +288,11 @@ class Kbuild:
             f"{message} (exit code {code}), log in {self.log}", hint=hint,
             excerpt=excerpt or tail(self.log, 20), log=self.log,
         )
+
+
+def modules_beside(start: Path) -> Path:
+    """Where a whole configuration has its list of modules, as lsmod prints it, if it has one."""
+    return start.with_name(f"{start.name}.lsmod")
 
 
 @contextlib.contextmanager

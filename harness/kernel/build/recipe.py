@@ -149,7 +149,10 @@ def _start(project: Project, name: str) -> tuple[Path | None, str]:
             f"{path} is not there, the configuration that the kernel begins with",
             hint="`harness machines NAME --save-config FILE` takes it from a computer",
         )
-    return path, digest.of_file(path)
+    modules = kbuild.modules_beside(path)
+    return path, digest.key([
+        digest.of_file(one) for one in (path, modules) if one.is_file()
+    ])
 
 
 def _essential(project: Project, base: Base, source: Source | None) -> frozenset[str] | None:

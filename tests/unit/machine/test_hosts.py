@@ -13,7 +13,8 @@ import pytest
 
 from harness.core.errors import BootStalled, GuestCrash, InfrastructureError, UserError
 from harness.core.workspace import Workspace
-from harness.machine import host_machine, keeper
+from harness.machine import host_checks, host_machine, keeper
+from harness.machine.asked import describe_computer
 from harness.machine.host_machine import HostMachine
 from harness.machine.host_session import HostSession
 from harness.machine.journal import HostJournal
@@ -364,3 +365,56 @@ def test_a_harness_that_was_killed_is_gone_on_from(bench: Bench, stage: str) -> 
         assert session.run("uname -r").stdout.strip() == RELEASE
     bench.check_left_as_found()
     assert stage == "release" or any("was killed while it used lab1" in x for x in bench.told)
+
+
+def test_a_survey_says_who_has_it_and_changes_nothing(bench: Bench) -> None:
+    power = PowerTable(cycle="false", status=f"{bench.host.power} status")
+    machine = bench.machine(CONSOLE, power=power)
+    (status,) = [host_checks.survey(machine.keeper)]
+    assert (status.answers, status.lease, status.power) == ("6.1.0-own", "", "on")
+    other = bench.machine_in(Workspace(bench.folder / "other"), CONSOLE, POWER)
+    with bench.session(CONSOLE, POWER):
+        status = host_checks.survey(other.keeper)
+        assert status.answers == RELEASE and status.ours == KEY and "for 20 min" in status.lease
+        assert "a kernel of ours" in "\n".join(host_checks.table([status]))
+        with pytest.raises(UserError, match="ask them first"):
+            host_checks.reset(other.keeper)
+    bench.host.shell('echo no > "$H/up"')
+    status = host_checks.survey(machine.keeper)
+    assert status.answers == "" and "no" in host_checks.table([status])[1]
+
+
+def test_a_check_says_what_is_missing(bench: Bench) -> None:
+    found = {one.what: one for one in host_checks.check(bench.machine().keeper)}
+    assert found["ssh"].state == "ok" and found["flock"].state == "ok"
+    assert found["power"].state == found["console"].state == "warning"
+    bench.host.shell('echo no > "$H/up"')
+    (ssh,) = host_checks.check(bench.machine().keeper)
+    assert ssh.state == "missing" and "without a password" in ssh.remedy
+
+
+def test_a_reset_brings_home_what_was_given_up(bench: Bench) -> None:
+    bench.host.shell('echo no > "$H/up"')
+    bench.journal.set_state("given up", "it was dead")
+    host_checks.reset(bench.machine(CONSOLE, POWER).keeper)
+    assert bench.host.cycles == 1 and bench.journal.health.state == "healthy"
+
+
+def test_its_configuration_is_saved(bench: Bench) -> None:
+    keeper = bench.machine().keeper
+    with pytest.raises(InfrastructureError, match="has no configuration"):
+        host_checks.save_config(keeper, bench.folder / "c")
+    (bench.host.root / "boot").mkdir()
+    (bench.host.root / "boot/config-6.1.0-own").write_text("CONFIG_X=y\n" * 200)
+    host_checks.save_config(keeper, bench.folder / "c")
+    assert (bench.folder / "c").read_text().startswith("CONFIG_X=y")
+    assert (bench.folder / "c.lsmod").exists()
+
+
+def test_the_computer_that_is_measured_is_in_the_record(bench: Bench) -> None:
+    proc = bench.host.root / "proc"
+    (proc / "cpuinfo").write_text("processor\t: 0\nmodel name\t: A CPU\n")
+    (proc / "meminfo").write_text("MemTotal:       1048576 kB\n")
+    (proc / "loadavg").write_text("0.10 0.20 0.30 1/99 1\n")
+    found = describe_computer(bench.machine().keeper)
+    assert (found.cpu, found.memory_kb, found.load) == ("A CPU", 1048576, [0.1, 0.2, 0.3])
