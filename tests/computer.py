@@ -130,8 +130,8 @@ class Computer:
             "console": f'"{line} console {self.folder}/console.sock"',
             "power": f'{{ cycle = "{line} power {self.folder}/qmp.sock cycle", '
                      f'status = "{line} power {self.folder}/qmp.sock status" }}',
-            "patience": "8.0", "boot_seconds": "240", "home_seconds": "300",
-            "quiet_seconds": "60", **more,
+            "patience": "8.0", "boot_seconds": "600", "home_seconds": "900",
+            "quiet_seconds": "300", **more,
         }
         return "".join(f"{key} = {value}\n" for key, value in keys.items())
 
@@ -149,12 +149,13 @@ def computer(folder: Path, built: Path) -> Iterator[Computer]:
     console = (
         f"socket,id=c,path={folder}/console.sock,server=on,wait=off,logfile={folder}/serial.log"
     )
-    words = [CMDLINE, *([f"tsc_early_khz={khz}"] if (khz := tsc.early_khz()) else [])]
+    khz = tsc.early_khz()
+    words = f"{CMDLINE} tsc_early_khz={khz}" if khz else CMDLINE
     argv = [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
         "-machine", "pc,usb=off,vmport=off,graphics=off", "-accel", "tcg,thread=multi",
         "-cpu", "max", "-smp", "2", "-m", "1536M",
-        "-kernel", str(built / "vmlinuz"), "-initrd", str(built / "initrd"), "-append", " ".join(words),
+        "-kernel", str(built / "vmlinuz"), "-initrd", str(built / "initrd"), "-append", words,
         # It keeps what is written to it over a reset, and loses it when it is unplugged.
         "-drive", f"file={built}/root.ext4,format=raw,if=virtio,snapshot=on,cache=unsafe",
         "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
