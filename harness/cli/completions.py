@@ -105,9 +105,9 @@ def _bases() -> Iterable[Offer]:
 
 
 def _machines() -> Iterable[Offer]:
-    from harness.project import config  # noqa: PLC0415
+    from harness.project import reading  # noqa: PLC0415
 
-    return [(name, one.address) for name, one in config.load().config.machines.items()]
+    return [(name, one.address) for name, one in reading.load().config.machines.items()]
 
 
 def _profiles() -> Iterable[Offer]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.core.errors import UserError
-from harness.project import config
+from harness.project import config, reading
 from tests.places import ROOT
 
 HOST = {"kind": "host", "address": "lab1.example"}
@@ -18,7 +18,7 @@ HOST = {"kind": "host", "address": "lab1.example"}
 
 def parsed(**machines: object) -> config.Config:
     data: dict[str, Any] = copy.deepcopy(tomllib.loads((ROOT / "harness.toml").read_text()))
-    return config.parse(data | {"machines": machines}, "harness.toml", ROOT)
+    return reading.parse(data | {"machines": machines}, "harness.toml", ROOT)
 
 
 @pytest.mark.parametrize(("table", "said"), [
