@@ -177,11 +177,7 @@ class HostKeeper:
 
     def _take(self) -> None:
         """Take the lease; one that we held when we were killed is ours still."""
-        if self.journal.health.state == "given up":
-            raise InfrastructureError(
-                f"{self.name} was given up: {self.journal.health.reason}",
-                hint=f"look at it; `harness machines {self.name} --reset` tries again",
-            )
+        self._check_not_given_up()
         before = self.journal.health.token
         if before and (doing := self.journal.at_use):
             self.say(f"a harness was killed while it used {self.name} ({doing}); going on there")
@@ -197,6 +193,13 @@ class HostKeeper:
             raise UserError(
                 f"{self.name} is leased to {who}",
                 hint="wait, or ask them; a lease whose owner is gone ends by itself",
+            )
+
+    def _check_not_given_up(self) -> None:
+        if self.journal.health.state == "given up":
+            raise InfrastructureError(
+                f"{self.name} was given up: {self.journal.health.reason}",
+                hint=f"look at it; `harness machines {self.name} --reset` tries again",
             )
 
     def _rescue(self, token: str) -> None:
@@ -259,6 +262,7 @@ class HostKeeper:
         Raises :class:`InfrastructureError` when it does not come back; it is given up then, until
         somebody has looked at it.
         """
+        self._check_not_given_up()
         if not dead:
             now = self.ask(ANSWER_S)
             if now is not None and not now.ours:
@@ -273,6 +277,8 @@ class HostKeeper:
                     return self._is_home(found)
                 self._miss("missed one" if missed == "missed one" else "missed two")
                 now = self.ask(ANSWER_S)
+                if now is not None and not now.ours:
+                    return self._is_home(now)  # late, but there
         elif self._wire is not None:
             # Some come back by themselves while their last words are read.
             now = self.ask(ANSWER_S)

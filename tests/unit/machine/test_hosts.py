@@ -212,11 +212,12 @@ def test_it_does_not_reboot_when_it_is_asked(bench: Bench) -> None:
 
 
 def test_it_is_given_up_and_taken_up_again(bench: Bench) -> None:
-    bench.host.plan("hangs")
+    bench.host.plan("panics")
     bench.host.mark("no-power")
-    with pytest.raises(InfrastructureError), bench.session(CONSOLE, POWER):
-        pass
+    with pytest.raises(GuestCrash), bench.session(CONSOLE, POWER):
+        pass  # what it is given up for is not hidden by that
     assert bench.journal.health.state == "given up"
+    assert any("given up" in line for line in bench.told)
     with pytest.raises(InfrastructureError, match="was given up") as caught, bench.session(POWER):
         pass
     assert "--reset" in caught.value.hint
