@@ -6,6 +6,7 @@ A guest plays the computer (tests/computer.py). The first run builds two kernels
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,13 @@ from tests.computer import Computer
 from tests.guests import Harness
 from tests.places import ROOT
 
-pytestmark = pytest.mark.vm
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.skipif(
+        "HARNESS_HOST" not in os.environ,
+        reason="needs HARNESS_HOST=1: builds an image and two kernels, tens of minutes when cold",
+    ),
+]
 
 
 @pytest.fixture
