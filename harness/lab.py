@@ -30,6 +30,7 @@ from harness.project.config import Project
 from harness.project.machine_tables import GUEST
 
 if TYPE_CHECKING:
+    from harness.fleet.engine import FleetChoice
     from harness.image.rootfs import Image
     from harness.kernel.build.builds import Build
     from harness.kernel.build.forecast import Forecast
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from harness.machine.host_machine import HostMachine
     from harness.machine.keeper import HostKeeper
     from harness.machine.session import BootOrder, Machine, Session
-    from harness.measure.measuring import Making, MeasuredRun
+    from harness.measure.measuring import Conductor, Making, MeasuredRun
     from harness.measure.planning import Overrides
     from harness.records.hosts import Host
     from harness.records.plans import Pair, Plan, SuitePlan
@@ -411,11 +412,13 @@ class Lab:
         return accel.prove_kvm(self.workspace, qemu.binary(), kernel)[0]
 
     def measure(
-        self, plan: Plan, directory: Path | None = None, making: Making | None = None
+        self, plan: Plan, directory: Path | None = None, making: Making | None = None,
+        fleet: FleetChoice | None = None,
     ) -> MeasuredRun:
         """Build what is missing, boot, measure; everything is recorded in ``directory``.
 
-        Without one it goes below the project's results. A machine that crashes is a result and is
+        Without one it goes below the project's results. With a ``fleet`` its workers boot, many
+        at a time. A machine that crashes is a result and is
         recorded. Raises :class:`UserError` for a directory that holds a run already and when
         another measurement runs in this workspace.
         """
@@ -423,8 +426,20 @@ class Lab:
 
         lab = self.on_base(plan.base).on_machine(plan.machine)
         making = making or Making()
-        with lab._held(plan.variants, making):
-            return measure(lab, plan, directory or self.run_directory(plan.profile), making)
+        place = directory or self.run_directory(plan.profile)
+        with lab._held(plan.variants, making), lab._conductor(plan, fleet) as conduct:
+            return measure(lab, plan, place, making, conduct)
+
+    @contextlib.contextmanager
+    def _conductor(self, plan: Plan, fleet: FleetChoice | None) -> Iterator[Conductor | None]:
+        """What does a plan's boots: a fleet, or None for this process itself."""
+        if fleet is None:
+            yield None
+            return
+        from harness.fleet.conducting import conductor  # noqa: PLC0415
+
+        with conductor(self, fleet, plan) as conduct:
+            yield conduct
 
     def recorded_plan(self, directory: Path) -> Plan:
         """The plan of a measurement; raises :class:`UserError` for what is none."""
@@ -441,7 +456,9 @@ class Lab:
         done = finished_boots(load_boots(directory)[0])
         return [b.index for b in self.recorded_plan(directory).boots if b.index not in done]
 
-    def resume(self, directory: Path, making: Making | None = None) -> MeasuredRun:
+    def resume(
+        self, directory: Path, making: Making | None = None, fleet: FleetChoice | None = None
+    ) -> MeasuredRun:
         """Go on with a measurement that was interrupted; a finished one is left as it is.
 
         Raises :class:`UserError` for what is no measurement, and for kernels that have changed.
@@ -450,8 +467,9 @@ class Lab:
 
         plan, making = self.recorded_plan(directory), making or Making()
         lab = self.on_base(plan.base).on_machine(plan.machine)
-        with lab._held(plan.variants if self.boots_left(directory) else [], making):
-            return resume(lab, directory, making)
+        held = lab._held(plan.variants if self.boots_left(directory) else [], making)
+        with held, lab._conductor(plan, fleet) as conduct:
+            return resume(lab, directory, making, conduct)
 
     # -- tests
 

@@ -21,7 +21,7 @@ from harness.records.store import load_run, load_verdicts
 from harness.report.analysis.analyse import Analysis, analyse
 from harness.report.analysis.rows import Row
 from harness.report.analysis.verdict import Comparison
-from harness.report.data.identity import Column
+from harness.report.data.identity import Column, machine_label
 
 ClaimWord: TypeAlias = Literal["holds", "argued", "superseded", "not shown", "broken"]
 WORDS: dict[ClaimWord, str] = {
@@ -110,7 +110,7 @@ def _of_new_run(directory: Path) -> dict[str, str | list[str]]:
     run = load_run(directory)
     return {
         "runs": [str(directory)], "date": run.started[:10], "revision": run.harness.git[:7],
-        "machine": run.host.label, "accel": ", ".join(one.name for one in run.accels),
+        "machine": machine_label(run), "accel": ", ".join(one.name for one in run.accels),
     }
 
 

@@ -86,8 +86,8 @@ NoProfile = Annotated[
 ]
 
 WITH_RESUME = (
-    "resume", "no_profile", "source", "mirror", "jobs", "dry_run", "as_json", "quiet", "verbose",
-    "workspace",
+    "resume", "no_profile", "fleet", "workers", "source", "mirror", "jobs", "dry_run",
+    "as_json", "quiet", "verbose", "workspace",
 )
 
 
@@ -114,6 +114,8 @@ def bench(
     mirror: common.MirrorUrl = None,
     jobs: common.Jobs = None,
     no_profile: NoProfile = False,
+    fleet: common.FleetPlace = None,
+    workers: common.Workers = None,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
@@ -144,7 +146,8 @@ def bench(
         )
     if dry_run:
         return preview(lab, plan, resume)
-    done = lab.measure(plan, out, making) if resume is None else lab.resume(resume, making)
+    how = (making, common.fleet(fleet, workers))
+    done = lab.measure(plan, out, *how) if resume is None else lab.resume(resume, *how)
     _conclude(lab, done, as_json)
 
 

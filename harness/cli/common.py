@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.lab import Lab
 from harness.project.config import FILE_NAME, Project
+
+if TYPE_CHECKING:
+    from harness.fleet.engine import FleetChoice
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
@@ -74,6 +77,21 @@ MachineName = Annotated[
     typer.Option(
         "--machine", autocompletion=completions.machine,
         help="A real computer of harness.toml, instead of guests of this host.",
+    ),
+]
+FleetPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--fleet", metavar="local|ADDRESS|FILE",
+        help="Boot on many workers at a time: processes of this host, or those of a Dask "
+        "scheduler (see docs/fleet.md).",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, max=256,
+        help="Of --fleet local, a guest each [as many as this host has CPUs for].",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
@@ -136,6 +154,17 @@ def setup(
         progress.detail(f"{overlay} is laid over {FILE_NAME}")
     lab = lab.on_base(base)
     return lab if machine is None else lab.on_machine(machine)
+
+
+def fleet(where: str | None, workers: int | None) -> FleetChoice | None:
+    """What --fleet and --workers ask for; raises :class:`UserError` where they do not fit."""
+    if where is None:
+        if workers is not None:
+            raise UserError("--workers is for --fleet local", hint="add it, or drop --workers")
+        return None
+    from harness.fleet.engine import FleetChoice  # noqa: PLC0415
+
+    return FleetChoice(where, workers)
 
 
 def print_json(value: Any) -> None:

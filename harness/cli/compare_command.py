@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from harness.cli.once import PROGRAM
 from harness.core.errors import EXIT_GUEST_CRASH, EXIT_REGRESSION, UserError
 
 if TYPE_CHECKING:
+    from harness.fleet.engine import FleetChoice
     from harness.kernel.source.commits import Commit
     from harness.lab import Lab
     from harness.measure.planning import Overrides
@@ -116,6 +118,8 @@ def compare(
     fail_on: FailOn = None,
     mail: Mail = False,
     explain: Explain = False,
+    fleet: common.FleetPlace = None,
+    workers: common.Workers = None,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
@@ -131,11 +135,7 @@ def compare(
 
               harness compare HEAD~3 HEAD -- ./mybench --n 5
     """
-    from harness.project import adhoc  # noqa: PLC0415
-
-    tree, base, tip = sides(words)
-    check_sides(tree, base, tip, unrelated=unrelated)
-    project = adhoc.of_commits(tree, base, tip, fragments=config or ())
+    project = _project(words, config or [], unrelated)
     project, workload = _measured(project, list(context.meta[PROGRAM]), workload, seconds)
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
     if not dry_run:
@@ -144,7 +144,18 @@ def compare(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
         command="compare", overrides=overrides(threads, boots, repeat, rounds, workload, layouts),
     )
-    conclude(lab, plan, Conclusion(out, resume, jobs, dry_run, as_json, mail, fail_on, explain))
+    conclude(lab, plan, Conclusion(
+        out, resume, jobs, dry_run, as_json, mail, fail_on, explain, common.fleet(fleet, workers)
+    ))
+
+
+def _project(words: list[str], fragments: Sequence[str], unrelated: bool) -> Project:
+    """A project of two variants, ``base`` and ``tip``, of what the command names."""
+    from harness.project import adhoc  # noqa: PLC0415
+
+    tree, base, tip = sides(words)
+    check_sides(tree, base, tip, unrelated=unrelated)
+    return adhoc.of_commits(tree, base, tip, fragments=fragments)
 
 
 def _measured(
@@ -188,6 +199,7 @@ class Conclusion:
     mail: bool
     fail_on: Words | None
     explain: bool = False
+    fleet: FleetChoice | None = None
 
 
 def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
@@ -205,9 +217,9 @@ def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
     if how.resume is not None:
         if how.out is not None:
             raise UserError("--resume goes on in the run's own directory", hint="drop --out")
-        done = lab.resume(how.resume, making)
+        done = lab.resume(how.resume, making, how.fleet)
     else:
-        done = lab.measure(plan, how.out, making)
+        done = lab.measure(plan, how.out, making, how.fleet)
     found = report_command.show(
         lab, [done.directory], done.directory, how.as_json, mail=how.mail,
         explain=how.explain,

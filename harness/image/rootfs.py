@@ -76,24 +76,24 @@ def get_image(
     key = image_key(project)
     found = workspace.published("images", key)
     if found and not force:
-        return _load(found)
+        return load_image(found)
     with workspace.lock("image", on_wait=lambda: progress.say("another harness makes the image")):
         found = workspace.published("images", key)
         if found and not force:
-            return _load(found)
+            return load_image(found)
         require_space(workspace.root, SPACE, "an image")
         with (
             progress.task("making the guest's image"),
             workspace.publish("images", key) as staging,
         ):
             _make(workspace, project, staging, mirror)
-    return _load(workspace.dir("images", key))
+    return load_image(workspace.dir("images", key))
 
 
 def find_image(workspace: Workspace, project: Project) -> Image | None:
     """The image if it was made already."""
     found = workspace.published("images", image_key(project))
-    return _load(found) if found else None
+    return load_image(found) if found else None
 
 
 def image_steps(workspace: Workspace, project: Project) -> list[str]:
@@ -115,7 +115,8 @@ def image_key(project: Project) -> str:
     })
 
 
-def _load(directory: Path) -> Image:
+def load_image(directory: Path) -> Image:
+    """Read a published image; raises :class:`InfrastructureError` for a damaged one."""
     path = directory / RECORD_FILE
     try:
         return Image(directory, ImageRecord.model_validate_json(path.read_text()))

@@ -3,7 +3,7 @@ happens."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -88,6 +88,26 @@ class Making:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What boots are made from; everything is built."""
+
+    plan: Plan
+    workloads: Mapping[str, Workload]
+    """Those of the plan."""
+    builds: Mapping[tuple[str, int], Build]
+    """By variant and layout."""
+    image: Image | None
+    """Of guests; a real computer has its own."""
+    programs: Path
+    """Directory of the compiled guest programs."""
+    making: Making
+
+
+Conductor = Callable[[Prepared, RunWriter], int]
+"""Does the boots that a run still lacks and records them; returns how many machines died."""
+
+
+@dataclass(frozen=True)
 class MeasuredRun:
     """What became of a measurement."""
 
@@ -99,8 +119,12 @@ class MeasuredRun:
     """It was finished already."""
 
 
-def measure(lab: Supplier, plan: Plan, directory: Path, making: Making) -> MeasuredRun:
+def measure(
+    lab: Supplier, plan: Plan, directory: Path, making: Making, conduct: Conductor | None = None
+) -> MeasuredRun:
     """Run a plan into a directory that holds no run yet.
+
+    ``conduct`` does the boots; without one this process does them, one after another.
 
     Raises :class:`UserError` for a directory that does, and when another bench runs in this
     workspace; and whatever building, booting or measuring raises, with the record written first.
@@ -118,10 +142,12 @@ def measure(lab: Supplier, plan: Plan, directory: Path, making: Making) -> Measu
             },
         )
         # First of all: an unwritable place must not cost a build.
-        return _conduct(lab, plan, RunWriter(directory, run), making)
+        return _conduct(lab, plan, RunWriter(directory, run), making, conduct)
 
 
-def resume(lab: Supplier, directory: Path, making: Making) -> MeasuredRun:
+def resume(
+    lab: Supplier, directory: Path, making: Making, conduct: Conductor | None = None
+) -> MeasuredRun:
     """Go on with a run where it stopped; a run that is finished is left as it is.
 
     Raises :class:`UserError` when its kernels are not those that are built today.
@@ -134,7 +160,7 @@ def resume(lab: Supplier, directory: Path, making: Making) -> MeasuredRun:
         return MeasuredRun(directory, run, crashes, resumed_for_nothing=True)
     with _alone(lab):
         run.status, run.finished = "running", ""
-        return _conduct(lab, plan, RunWriter(directory, run), making)
+        return _conduct(lab, plan, RunWriter(directory, run), making, conduct)
 
 
 def measured_plan(run: Run, directory: Path) -> Plan:
@@ -161,9 +187,12 @@ def _workloads(lab: Supplier, plan: Plan) -> dict[str, Workload]:
     return found
 
 
-def _conduct(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> MeasuredRun:
+def _conduct(
+    lab: Supplier, plan: Plan, writer: RunWriter, making: Making, conduct: Conductor | None
+) -> MeasuredRun:
     try:
-        crashes = _run(lab, plan, writer, making)
+        prepared = _prepare(lab, plan, writer, making)
+        crashes = (conduct or partial(_here, lab))(prepared, writer)
     except KeyboardInterrupt:
         _close(writer, "interrupted")
         lab.progress.warn(f"go on with: {plan.resuming(str(writer.directory))}")
@@ -175,7 +204,7 @@ def _conduct(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> Me
     return MeasuredRun(writer.directory, writer.run, crashes)
 
 
-def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
+def _prepare(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> Prepared:
     known = _workloads(lab, plan)
     for one in known.values():  # first of all: a typing error must not cost a build
         if isinstance(one, Declared) and one.source:
@@ -188,9 +217,17 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
     }
     for build in builds.values():
         note_build(writer.run, build)
-    programs = lab.programs()
+    image = lab.image(making.mirror) if plan.machine == GUEST else None
+    if image is not None:
+        writer.run.image = image.record
+    writer.save()
+    return Prepared(plan, known, builds, image, lab.programs(), making)
+
+
+def _here(lab: Supplier, prepared: Prepared, writer: RunWriter) -> int:
+    """Every boot in this process, one after another."""
+    plan, builds, making = prepared.plan, prepared.builds, prepared.making
     if plan.machine == GUEST:
-        writer.run.image = lab.image(making.mirror).record
         version = ".".join(map(str, accels.qemu_version(qemu.binary())))
         writer.run.emulator = Emulator(binary=qemu.BINARY, version=version)
     chosen = _accels(lab, plan, builds[plan.variants[0], 0])
@@ -217,8 +254,8 @@ def _run(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> int:
         return maker.boot(boot, builds[boot.variant, boot.layout], folder)
 
     runner = Runner(Bench(
-        plan, known, programs, partial(compile_static, lab.workspace), names, open_session,
-        lab.progress, profiler,
+        plan, prepared.workloads, prepared.programs, partial(compile_static, lab.workspace), names,
+        open_session, lab.progress, profiler,
     ), writer)
     runner.run()
     return runner.crashes

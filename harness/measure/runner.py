@@ -47,6 +47,8 @@ class Bench:
     progress: Progress
     profiler: Callable[[PlannedBoot, Path], BootProfiler | None] = lambda _boot, _folder: None
     """What records where the instructions of a boot go, if anything does."""
+    planned: int = 0
+    """Boots of the whole plan where ``plan`` holds some of them; 0: it holds all."""
 
 
 class Runner:
@@ -56,6 +58,7 @@ class Runner:
         self.bench = bench
         self.writer = writer
         self._done_seconds = 0.0
+        self._planned = bench.planned or len(bench.plan.boots)
         samples, _ = load_samples(writer.directory)
         boots, _ = load_boots(writer.directory)
         self._finished_cells = {_cell_id(s.boot, s.workload, s.params) for s in samples}
@@ -98,7 +101,7 @@ class Runner:
                     profiler.begin()
                 while todo:
                     current = todo[0]
-                    note = f"boot {boot.index + 1}/{len(self.bench.plan.boots)} {boot.variant}"
+                    note = f"boot {boot.index + 1}/{self._planned} {boot.variant}"
                     task.update(self._done_seconds, f"{note}: {words(current)}")
                     self._cell(session, boot, current, folder, profiler)
                     todo.pop(0)

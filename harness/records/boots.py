@@ -60,6 +60,8 @@ class BootRecord(Record):
     """The host's load averages when the boot began."""
     host: HostState = Field(default_factory=HostState)
     hardware: Hardware = Field(default_factory=Hardware)
+    ran_on: str = ""
+    """The host of a fleet that did it, a name of the run's ``hosts``; empty: the run's own."""
     not_run: list[Unfinished] = Field(default_factory=list)
     crash: Crash | None = None
     events: list[Event] = Field(default_factory=list)

@@ -55,6 +55,17 @@ class Emulator(Record):
     version: str = ""
 
 
+class FleetHost(Record):
+    """A computer of a fleet that did boots of a run."""
+
+    host: Host = Field(default_factory=Host)
+    """As it was before the first boot that it did."""
+    accels: list[AccelChoice] = Field(default_factory=list)
+    """What the accels of the plan became there."""
+    emulator: Emulator = Field(default_factory=Emulator)
+    harness: HarnessVersion = Field(default_factory=HarnessVersion)
+
+
 class ImageRecord(Record):
     """The root file system that the guests booted from."""
 

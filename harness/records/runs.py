@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.records.hosts import AccelChoice, Emulator, HarnessVersion, Host, ImageRecord
+from harness.records.hosts import (
+    AccelChoice,
+    Emulator,
+    FleetHost,
+    HarnessVersion,
+    Host,
+    ImageRecord,
+)
 from harness.records.kernels import Kernel
 from harness.records.plans import Plan, SuitePlan
 from harness.records.record import SCHEMA, Name, Record
@@ -30,6 +37,9 @@ class Run(Record):
     says ``running`` and whose process is gone was killed."""
     harness: HarnessVersion = Field(default_factory=HarnessVersion)
     host: Host = Field(default_factory=Host)
+    """The computer that conducted the run, and did its boots where ``hosts`` names none."""
+    hosts: dict[Name, FleetHost] = Field(default_factory=dict)
+    """The computers of a fleet that did boots, by name."""
     plan: Annotated[Plan | SuitePlan, Field(discriminator="kind")]
     kernels: dict[Name, Kernel] = Field(default_factory=dict)
     """The build of each variant, in layout 0."""

@@ -22,6 +22,15 @@ METHOD: tuple[tuple[str, str], ...] = (
         "Holm (1979).",
     ),
     (
+        "Several hosts",
+        "Where the hosts of a fleet measured, the host is a block: each value is seen relative "
+        "to the middle of both variants on its own host, and the effect and the interval are of "
+        "those values. The test adds up the rank sums within hosts (van Elteren 1960, exact), "
+        "or, with several layouts of a kernel, within each layout of each host; of one host it "
+        "is that of Mann and Whitney. Boots of hosts that measured one variant only are left "
+        "out of it.",
+    ),
+    (
         "Verdict of a test",
         f"'lower' and 'higher' need a corrected p of at most {stats.ALPHA} and an interval without "
         "0. 'same within X %' needs as many boots as the test would need to decide, and the whole "

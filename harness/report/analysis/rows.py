@@ -36,6 +36,8 @@ class History(NamedTuple):
     number: int
     layout: int = 0
     """Of the kernel that was booted; only boots of one layout are paired."""
+    host: str = ""
+    """The host of a fleet that did the boot: boots of two hosts are no pair."""
 
 
 class Place(NamedTuple):
@@ -102,6 +104,17 @@ class Row:
         """The column's values, one per boot; empty when it was not measured."""
         return list(self.values.get(column, {}).values())
 
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts of a fleet that measured it; one, without a name, where there was no fleet."""
+        return sorted({boot.host for boots in self.values.values() for boot in boots})
+
+    def on(self, host: str, column: Column) -> list[float]:
+        """The column's values of one host."""
+        return [
+            value for boot, value in self.values.get(column, {}).items() if boot.host == host
+        ]
+
     def median(self, column: Column) -> float | None:
         """The column's median over boots."""
         boots = self.boots(column)
@@ -138,7 +151,8 @@ def _per_boot(data: RunData) -> pd.DataFrame:
     by = [*GROUP, "column", "run", "boot"]
     grouped = data.results.groupby(by, sort=False, dropna=False)
     return grouped.agg(
-        value=("value", "median"), seed=("seed", "first"), layout=("layout", "first")
+        value=("value", "median"), seed=("seed", "first"), layout=("layout", "first"),
+        host=("host", "first"),
     ).reset_index()
 
 
@@ -158,7 +172,7 @@ def _draft(
     for column, first in pairs.baselines((run.plan for run in data.runs), list(values)).items():
         one = verdict.compare(
             metric, accel, values[first], values[column], residual,
-            layout=lambda history: history.layout,
+            layout=lambda history: history.layout, host=lambda history: history.host,
         )
         comparisons[column] = dataclasses.replace(
             one, control=column.control, variant=column, baseline=first
@@ -169,14 +183,15 @@ def _draft(
 def _by_history(boots: pd.DataFrame) -> dict[History, float]:
     """History to value, one entry a boot."""
     found: dict[History, float] = {}
-    columns = zip(
-        boots["run"], boots["boot"], boots["seed"], boots["layout"], boots["value"], strict=True
-    )
-    for run, boot, seed, layout, value in columns:
-        name = History(str(run), None, int(boot), int(layout))
+    wanted = ("run", "boot", "seed", "layout", "host", "value")
+    columns = zip(*(boots[name] for name in wanted), strict=True)
+    for run, boot, seed, layout, host, value in columns:
+        name = History(str(run), None, int(boot), int(layout), str(host))
         if not pd.isna(seed):
             again = 0
-            while (name := History(str(run), int(seed), again, int(layout))) in found:
+            while (
+                name := History(str(run), int(seed), again, int(layout), str(host))
+            ) in found:
                 again += 1
         found[name] = float(value)
     return found

@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from harness.records.workloads import Metric
-from harness.report.analysis import layout_blocks, stats
-from harness.report.analysis.layout_blocks import LayoutBoots, LayoutSplit
+from harness.report.analysis import blocks, layout_blocks, stats
+from harness.report.analysis.layout_blocks import LayoutSplit
 from harness.report.data.identity import Column
 
 SAME_MARGIN_PCT = 5.0  # "same within X %" is said for no larger X
@@ -80,11 +80,13 @@ class Comparison:
 def compare(
     metric: Metric, accel: str, before: Mapping[H, float], after: Mapping[H, float],
     residual_pct: float = 0.0, *, layout: Callable[[H], int] = lambda _: 0,
+    host: Callable[[H], str] = lambda _: "",
 ) -> Comparison:
     """Compare two sides, each a mapping from history to the boot's value.
 
     A history is the seed of the boot's preamble, or (run, boot) when it had none (then no two
-    boots are paired). ``layout`` says which layout of its kernel a boot is of.
+    boots are paired). ``layout`` says which layout of its kernel a boot is of, ``host`` which host
+    of a fleet did it.
     ``residual_pct``: by how much a count differed when the same boot was done
     twice; no smaller difference is one. What is tested gets its verdict from :func:`decide`, once
     all cells are known.
@@ -99,23 +101,55 @@ def compare(
     if metric.slack and first and second and _reach(first, second) <= metric.slack:
         text = f"same within {_reach(first, second):g} {metric.unit}"
         return replace(result, method="slack", verdict=text)
-    blocks = layout_blocks.blocks(before, after, layout)
-    result = replace(result, layouts=layout_blocks.split(blocks, paired=accel == "icount"))
     if accel == "icount":
-        pairs = [pair for block in blocks for pair in block.pairs]
-        histories = max((len(block.pairs) for block in blocks), default=0)
+        of_layouts = layout_blocks.blocks(before, after, layout)
+        result = replace(result, layouts=layout_blocks.split(of_layouts, paired=True))
+        pairs = [pair for block in of_layouts for pair in block.pairs]
+        histories = max((len(block.pairs) for block in of_layouts), default=0)
         if histories >= LEAST_HISTORIES and all(one for one, _ in pairs):
             return _paired(result, pairs, residual_pct)
         verdict = _counted(first, second, histories, residual_pct)
         return _ranged(replace(result, method="counted", verdict=verdict))
-    if result.layouts is not None:
-        return _blocked(result, result.layouts, blocks)
-    if min(len(first), len(second)) >= LEAST_FOR_BOOTSTRAP:
-        ends = stats.bootstrap_ratio(first, second)
-        result = replace(result, interval=ends, interval_kind="bootstrap" if ends else "")
+    return _timed(result, before, after, layout, host)
+
+
+def _timed(
+    result: Comparison, before: Mapping[H, float], after: Mapping[H, float],
+    layout: Callable[[H], int], host: Callable[[H], str],
+) -> Comparison:
+    """What is tested: boots are held against those of the same host and layout only."""
+    if len({host(boot) for boot in [*before, *after]}) > 1:
+        before, after = blocks.on_one_scale(before, after, host)
+        if not before:
+            return replace(result, verdict=cannot_tell(stats.LEAST_MORE))
+        first, second = list(before.values()), list(after.values())
+        result = replace(
+            result, before=first, after=second, ratio=stats.ratio_of_medians(first, second),
+            difference=_difference(first, second),
+        )
+    of_layouts = layout_blocks.blocks(before, after, layout)
+    layouts = layout_blocks.split(of_layouts, paired=False)
+    result = replace(result, layouts=layouts)
+    if layouts is None:
+        result = _interval(result)
     else:
-        result = _ranged(result)
-    return replace(result, p=stats.mann_whitney(first, second))
+        first, second = layout_blocks.levelled(of_layouts)
+        result = replace(
+            result, ratio=layouts.ratio, difference=layouts.difference, before=first, after=second,
+            interval=layouts.interval, interval_kind="layouts",
+        )
+    known = blocks.by(before, after, lambda boot: (host(boot), layout(boot)))
+    return replace(
+        result, p=stats.blocked_mann_whitney(known),
+        least_p=stats.smallest_blocked_p([(len(first), len(second)) for first, second in known]),
+    )
+
+
+def _interval(result: Comparison) -> Comparison:
+    if min(len(result.before), len(result.after)) < LEAST_FOR_BOOTSTRAP:
+        return _ranged(result)
+    ends = stats.bootstrap_ratio(result.before, result.after)
+    return replace(result, interval=ends, interval_kind="bootstrap" if ends else "")
 
 
 def decide(family: Sequence[Comparison]) -> list[Comparison]:
@@ -170,21 +204,6 @@ def _ranged(result: Comparison) -> Comparison:
     low = min(result.after) / max(result.before)
     high = max(result.after) / min(result.before)
     return replace(result, interval=(low, high), interval_kind="range")
-
-
-def _blocked(
-    result: Comparison, layouts: LayoutSplit, blocks: Sequence[LayoutBoots]
-) -> Comparison:
-    """The comparison of boots in time, those of each layout among themselves."""
-    before, after = layout_blocks.levelled(blocks)
-    return replace(
-        result, ratio=layouts.ratio, difference=layouts.difference, interval=layouts.interval,
-        interval_kind="layouts", before=before, after=after,
-        p=stats.blocked_mann_whitney([(block.before, block.after) for block in blocks]),
-        least_p=stats.smallest_blocked_p(
-            [(len(block.before), len(block.after)) for block in blocks]
-        ),
-    )
 
 
 def _direction(ratio: float) -> str:

@@ -60,7 +60,7 @@ def identify(runs: Sequence[tuple[str, Run, Iterable[tuple[str, bool]]]]) -> Ide
     sides: list[tuple[str, str, bool]] = []
     for name, run, sampled in runs:
         assert isinstance(run.plan, Plan)
-        identity.machines[name] = run.host.label
+        identity.machines[name] = machine_label(run)
         controls = [(boot.variant, True) for boot in run.plan.boots if boot.control]
         known = [(variant, False) for variant in (*run.plan.variants, *run.kernels)]
         for variant, control in dict.fromkeys([*known, *controls, *sampled]):
@@ -124,6 +124,14 @@ def _place(
             f"Variant '{variant}' is not the same build in every run: "
             "its runs stand in columns of their own."
         )
+
+
+def machine_label(run: Run) -> str:
+    """What boots ran on: ``2 x AMD EPYC``, of a fleet ``3 hosts (2 x AMD EPYC)``."""
+    kinds = list(dict.fromkeys(one.host.label for one in run.hosts.values()))
+    if len(run.hosts) > 1:
+        return f"{len(run.hosts)} hosts ({', '.join(kinds)})"
+    return kinds[0] if kinds else run.host.label
 
 
 def plural(count: int, word: str, many: str = "") -> str:

@@ -150,7 +150,9 @@ def _frame(run: LoadedRun, identity: Identity, warnings: list[str]) -> pd.DataFr
     if run.raw.empty:
         return _empty()
     frame = run.raw.copy()
-    seeds = {boot: record.seed for boot, record in run.last_records().items()}
+    last = run.last_records()
+    seeds = {boot: record.seed for boot, record in last.items()}
+    hosts = {boot: record.ran_on for boot, record in last.items()}
     again = {boot.index: boot.again for boot in run.plan.boots}
     layouts = {boot.index: boot.layout for boot in run.plan.boots}
     sides = zip(frame["variant"], frame["control"], strict=True)
@@ -158,6 +160,7 @@ def _frame(run: LoadedRun, identity: Identity, warnings: list[str]) -> pd.DataFr
     frame["base"] = frame["variant"].map(lambda variant: identity.base(run.name, variant))
     frame["run"] = run.name
     frame["machine"] = identity.machines[run.name]
+    frame["host"] = [hosts.get(boot, "") for boot in frame["boot"]]
     frame["seed"] = [seeds.get(boot) for boot in frame["boot"]]
     frame["layout"] = [layouts.get(boot, 0) for boot in frame["boot"]]
     frame["again"] = [again.get(boot) for boot in frame["boot"]]

@@ -23,7 +23,7 @@ RAW = [
 ]
 COLUMNS = [
     "run", "column", "boot", "workload", "params", "repeat", "metric", "value", "unit",
-    "accel", "t", "base", "machine", "seed", "layout", "again", "used",
+    "accel", "t", "base", "machine", "host", "seed", "layout", "again", "used",
 ]
 
 
@@ -101,7 +101,8 @@ class RunData:
 
     ``samples`` has one row per sample and the columns :data:`COLUMNS`: ``column`` is an index
     into :attr:`columns`, ``params`` canonical JSON, ``t`` NaN for a result, ``base`` and
-    ``machine`` say what may be compared, ``used`` is False for what must not count (an unfinished
+    ``machine`` say what may be compared, ``host`` which host of a fleet did the boot (empty without
+    one), ``used`` is False for what must not count (an unfinished
     cell of a boot that died, a repetition made void by a later attempt). ``layout`` is that of the
     kernel that was booted. ``again`` is the boot
     that a boot did again to see whether it comes out the same, else NA: such a boot tells of

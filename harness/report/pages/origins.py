@@ -49,7 +49,11 @@ def run_table(run: LoadedRun) -> Table:
         *(("accel", f"{words.ACCELS.get(one.name, one.name)}: {one.reason}".rstrip(": "))
           for one in record.accels),
         ("emulator", f"{record.emulator.binary} {record.emulator.version}".strip()),
-        ("host", f"{record.host.label}{memory}{kernel}"),
+        ("host" if not record.hosts else "conducted from",
+         f"{record.host.label}{memory}{kernel}"),
+        *(("host of the fleet", f"{name}: {one.host.label}, Linux {one.host.kernel}, "
+           f"{one.emulator.binary} {one.emulator.version}".strip())
+          for name, one in record.hosts.items()),
         ("image", f"{record.image.key}, {record.image.suite}, "
                   f"{plural(len(record.image.packages), 'package')}" if record.image else ""),
         *(("trees were mended", text) for text in _mended(record.kernels)),
@@ -124,6 +128,11 @@ def boot_table(run: LoadedRun) -> Table:
                "load\nat start, highest", "others, steal\n% of CPU time", "MHz",
                "vCPUs pinned to", "huge pages"]
     rows = [_boot(record) for record in run.boots]
+    if len(run.run.hosts) > 1:
+        columns.append("host")
+        rows = [
+            [*row, record.ran_on or "-"] for row, record in zip(rows, run.boots, strict=True)
+        ]
     return Table(f"Boots of run {run.name}", columns, rows, numeric=frozenset({5, 6, 7, 8}))
 
 

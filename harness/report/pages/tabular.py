@@ -210,6 +210,43 @@ def ours(row: Row, side: Column | None, beside: Beside) -> str:
     return f"{shown:.0f} {unit}" if scale == 1 else f"{shown:.1f} {unit}"
 
 
+def host_tables(analysis: Analysis) -> list[Table]:
+    """What each host of a fleet found, where several measured one cell: a table for each accel."""
+    rows = [
+        row for row in analysis.rows
+        if row.claims and len(row.hosts) > 1 and (row.headline or row.is_cost)
+    ]
+    columns = ["cell", "metric", "pair", "host", "boots", "medians", "change"]
+    found = []
+    for group in grouped(rows, lambda row: row.place):
+        lines = [
+            line for row in group for one in row.claims.values()
+            for line in _host_lines(row, one)
+        ]
+        found.append(Table(
+            "What each host found by itself; a verdict rests on all of them, each boot held "
+            f"against those of its own host. Measured under {measured(group[0].place)}",
+            columns, lines, frozenset({4, 5, 6}),
+        ))
+    return found
+
+
+def _host_lines(row: Row, one: Comparison) -> list[list[str]]:
+    lines = []
+    for host in row.hosts:
+        sides = [row.on(host, side) for side in (one.baseline, one.variant)]
+        medians = [float(np.median(side)) if side else None for side in sides]
+        first, second = medians
+        change = 100 * (second / first - 1) if first and second is not None else None
+        lines.append([
+            _two_lines(row.cell), f"{words.metric_label(row.metric)}\n{row.unit}",
+            f"{one.variant.label} against {one.baseline.label}", host or "this one",
+            f"{len(sides[0])} and {len(sides[1])}", " to ".join(map(words.number, medians)),
+            words.percent(change),
+        ])
+    return lines
+
+
 def side_by_side(analysis: Analysis) -> list[Table]:
     """Pairs of several bases in the same cells, one table for each accel and host."""
     rows = [row for row in analysis.rows if (row.is_cost and row.trusted) or row.is_memory]

@@ -111,6 +111,7 @@ def _context(
         "noise": _lines(analysis.noise, NOISE),
         "noise_plots": [plot for plot in over if plot.appendix],
         "side_by_side": tabular.side_by_side(analysis),
+        "host_tables": tabular.host_tables(analysis),
         "published": tabular.published_tables(analysis),
         "result_tables": tabular.result_tables(analysis),
         "plots": of_workload,

@@ -18,6 +18,7 @@ from harness.claims.judged import ClaimVerdict, judge
 from harness.claims.passages import uncovered_in
 from harness.cli.app import app
 from harness.core.errors import UserError
+from harness.fleet.engine import FleetChoice
 from harness.lab import Lab
 from harness.measure.measuring import Making, MeasuredRun
 from harness.project import reading
@@ -96,12 +97,15 @@ class NoMachine(Lab):
     """A laboratory that only notes what it is asked to measure."""
 
     def measure(
-        self, plan: Plan, directory: Path | None = None, making: Making | None = None
+        self, plan: Plan, directory: Path | None = None, making: Making | None = None,
+        fleet: FleetChoice | None = None,
     ) -> MeasuredRun:
         asked.append(("measure", str(directory)))
         return MeasuredRun(Path(), Run(run="r", plan=plan))
 
-    def resume(self, directory: Path, making: Making | None = None) -> MeasuredRun:
+    def resume(
+        self, directory: Path, making: Making | None = None, fleet: FleetChoice | None = None
+    ) -> MeasuredRun:
         asked.append(("resume", str(directory)))
         return MeasuredRun(directory, load_run(directory))
 

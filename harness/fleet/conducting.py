@@ -1,0 +1,87 @@
+"""A measurement whose boots a fleet does: what :class:`harness.lab.Lab` calls."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import harness
+from harness.core.errors import UserError
+from harness.fleet import guestboots
+from harness.fleet.dispatch import Dispatcher
+from harness.fleet.engine import LOCAL, Connection, FleetChoice, connected, require_dask
+from harness.fleet.grouping import BootTask, group
+from harness.fleet.guestboots import Orders, Packed
+from harness.fleet.jobs import BootJob, Desk, Stand, Supplies
+from harness.measure.measuring import Conductor, Prepared
+from harness.records.plans import Plan
+from harness.records.samples import Sample
+from harness.records.store import RunWriter, load_samples
+
+
+@contextlib.contextmanager
+def conductor(lab: Orders, choice: FleetChoice, plan: Plan) -> Iterator[Conductor]:
+    """What does a plan's boots on a fleet.
+
+    A scheduler of the user's is asked first of all, for a typing error must not cost a build;
+    workers of this host begin when everything is built. Raises what
+    :func:`harness.fleet.engine.connected` raises.
+    """
+    require_dask()
+    if choice.where == LOCAL:
+        def on_this_host(prepared: Prepared, writer: RunWriter) -> int:
+            with connected(choice, plan, lab.workspace, lab.progress) as connection:
+                return conduct(lab, connection, prepared, writer)
+
+        yield on_this_host
+        return
+    with connected(choice, plan, lab.workspace, lab.progress) as connection:
+        yield partial(conduct, lab, connection)
+
+
+def conduct(
+    lab: Orders, connection: Connection, prepared: Prepared, writer: RunWriter
+) -> int:
+    """Do the boots that a run still lacks on a fleet; returns how many machines died.
+
+    Raises :class:`UserError` for a plan whose machine is no guest.
+    """
+    if prepared.plan.machine != "guest":
+        raise UserError(
+            f"a fleet boots guests, and the plan's machine is {prepared.plan.machine}",
+            hint="leave --fleet out",
+        )
+    packed = Packed(lab, prepared)
+    dispatcher = Dispatcher(connection, writer, lab.progress, packed.parcels)
+    return spread(dispatcher, prepared.plan, guestboots.make, packed.supplies)
+
+
+def spread(
+    dispatcher: Dispatcher, plan: Plan,
+    make: Callable[[BootJob, Desk, Path], Stand], supplies: Supplies | None = None,
+) -> int:
+    """Hand a plan's boots to a fleet whose workers make their benches by ``make``."""
+    earlier: dict[int, list[Sample]] = {}
+    for one in load_samples(dispatcher.writer.directory)[0]:
+        if one.boot not in dispatcher.finished:
+            earlier.setdefault(one.boot, []).append(one)
+    run = dispatcher.writer.run
+
+    def job(task: BootTask) -> BootJob:
+        return BootJob(
+            run.run, _part(plan, task), len(plan.boots), dispatcher.topic, harness.__version__,
+            make, supplies,
+            tuple(one for boot in task.boots for one in earlier.get(boot.index, ())),
+        )
+
+    dispatcher.run(group(run, plan.boots, dispatcher.finished), job)
+    return dispatcher.crashes
+
+
+def _part(plan: Plan, task: BootTask) -> Plan:
+    """The plan of one task: nothing in it that only a report wants."""
+    return plan.model_copy(update={
+        "boots": list(task.boots), "published": [], "comparisons": [],
+    })
