@@ -17,8 +17,9 @@ setup:
 bench: setup
 	$(HARNESS) bench $(BENCH_FLAGS)
 
+# Two workers: tests that boot guests are one's, in their order, all others the other's.
 test: setup lint
-	.venv/bin/pytest $(PYTEST_FLAGS)
+	.venv/bin/pytest -n 2 $(PYTEST_FLAGS)
 
 lint: setup
 	.venv/bin/ruff check .

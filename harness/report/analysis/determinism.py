@@ -114,5 +114,6 @@ def warnings(found: Sequence[Residual]) -> list[str]:
     worst = max(bad, key=lambda r: r.pct)
     return [
         f"Counting did not repeat: the same boot twice differs by {worst.pct:.2f} % in "
-        f"{worst.cell} (aim {worst.limit_pct} %). Smaller differences are no findings."
+        f"{worst.cell} (aim {worst.limit_pct} %). Smaller differences of that cell are no "
+        "findings."
     ]
