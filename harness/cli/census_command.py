@@ -32,8 +32,9 @@ def census(
     Example: harness census 4711
     """
     from harness.image.programs import build_programs  # noqa: PLC0415
+    from harness.project.adhoc import around  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=around())
     program = build_programs(env.workspace, env.project, env.progress) / "pte-census"
     argv = [str(program), "--rest", str(rest), *(["--json"] if as_json else []), str(pid)]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)

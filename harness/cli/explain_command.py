@@ -63,10 +63,11 @@ def explain(
 
     Example: harness explain results/20260101-120000-quick --guard 'handle_mm_fault <= +0'
     """
+    from harness.project.adhoc import around  # noqa: PLC0415
     from harness.report.data.find import newest_run  # noqa: PLC0415
     from harness.report.profiles import difference, explaining, guards, profile_text  # noqa: PLC0415
 
-    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=around())
     limits = [guards.parse(text) for text in guard or []]
     directories = list(runs or []) or [newest_run(lab.project.results)]
     found = explaining.explain(directories, baseline, variant)

@@ -51,10 +51,11 @@ def report(
 
     Example: harness report results/20260101-120000-quick --json
     """
+    from harness.project.adhoc import around  # noqa: PLC0415
     from harness.report.analysis.analyse import analyse  # noqa: PLC0415
     from harness.report.data.find import is_suite_run, newest_run  # noqa: PLC0415
 
-    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
+    env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=around())
     results = env.project.results
     if metric is not None and not trend:
         raise UserError("--metric chooses what --trend shows", hint="add --trend")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup, escape
 
 from harness.core.errors import UserError
 from harness.core.workspace import explain_full_disk, write_atomic
@@ -145,9 +147,15 @@ def render(template: str, context: Mapping[str, object]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["md"] = markdown_cell
+    environment.filters["prose"] = html_prose
     environment.filters["lines"] = lambda text: text.split("\n", 1)
     environment.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(template).render(context)
+
+
+def html_prose(text: str) -> Markup:
+    """A sentence for HTML: what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def markdown_cell(text: str) -> str:

@@ -17,7 +17,7 @@ from harness.report.analysis.analyse import analyse
 from harness.report.analysis.method import METHOD
 from harness.report.pages.mail import mail
 from harness.report.pages.terminal import terminal_text
-from harness.report.pages.write import ReportFiles, write_report
+from harness.report.pages.write import ReportFiles, html_prose, write_report
 from harness.report.plots import theme
 from tests.places import ROOT
 from tests.unit.report.make_run import OOPS, MakeRun, edit_lines
@@ -270,7 +270,7 @@ def test_the_method_is_told_once_and_the_same_everywhere(usual: tuple[ReportFile
     files, html = usual
     markdown, docs = files.markdown.read_text(), (ROOT / "docs" / "verdicts.md").read_text()
     for name, text in METHOD:
-        assert f"<dt>{name}</dt>" in html and text in unescape(html)
+        assert f"<dt>{name}</dt>" in html and str(html_prose(text)) in html
         assert f"- **{name}.** {text}" in markdown
         assert text in " ".join(docs.split()), f"docs/verdicts.md is stale: {name}"
 
@@ -306,3 +306,7 @@ def test_profiles_are_in_every_form_of_a_report(tmp_path: Path) -> None:
         assert "what else was counted per page" in page
     assert list((run / "explain").glob("callgrind.out.*"))
     assert "what else was counted" in (run / "explain/explain.txt").read_text()
+
+
+def test_what_stands_between_backticks_is_code_and_the_rest_is_escaped() -> None:
+    assert html_prose("a <b> `c < d`") == "a &lt;b&gt; <code>c &lt; d</code>"
