@@ -36,7 +36,9 @@ app = typer.Typer(
     name="harness", no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help texts have words in brackets
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Say what a change to the kernel costs and saves, and whether both kernels survive it.",
+    help="Say what a change to the kernel costs and saves, and whether both kernels survive it. "
+    "Two commits of your own tree: harness compare TREE BASE TIP. Everything else: harness init "
+    "writes a project, harness bench measures it.",
 )
 app.command(cls=Command)(init_command.init)
 app.command(cls=Command)(build_command.build)

@@ -13,7 +13,6 @@ from harness.core.errors import UserError
 from harness.core.plurals import plural
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
-from harness.records.record import Scalar
 
 if TYPE_CHECKING:
     from harness.search import BrokenTest, Effect
@@ -31,12 +30,6 @@ Metric = Annotated[
         "--metric",
         help="The number that has moved, as `compare --json` names it; a wrong name is answered "
         "with those there are.",
-    ),
-]
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--param", metavar="NAME=VALUE", help="A parameter of the workload; may be repeated."
     ),
 ]
 Least = Annotated[
@@ -68,7 +61,7 @@ def bisect(
     ] = None,
     workload: Workload = None,
     metric: Metric = None,
-    param: Parameters = None,
+    param: common.Parameters = None,
     least: Least = None,
     accel: Accel = None,
     stability: Stability = None,
@@ -151,27 +144,6 @@ def _what(
             hint="--workload W --metric M, or --stability SUITE/TEST",
         )
     return search.Effect(
-        workload, _params(param or []), metric, accel or "icount",
+        workload, common.parameters(param), metric, accel or "icount",
         search.RESOLUTION_PCT if least is None else least,
     )
-
-
-def _params(words: list[str]) -> dict[str, Scalar]:
-    found: dict[str, Scalar] = {}
-    for word in words:
-        name, sign, value = word.partition("=")
-        if not sign or not name:
-            raise UserError(f"--param {word} is no NAME=VALUE", hint="--param op=pipe")
-        found[name] = _scalar(value)
-    return found
-
-
-def _scalar(text: str) -> Scalar:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

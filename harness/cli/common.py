@@ -15,6 +15,7 @@ from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.lab import Lab
 from harness.project.config import FILE_NAME, Project
+from harness.records.record import Scalar
 
 if TYPE_CHECKING:
     from harness.fleet.engine import FleetChoice
@@ -94,6 +95,12 @@ Workers = Annotated[
         help="Of --fleet local, a guest each [as many as this host has CPUs for].",
     ),
 ]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", metavar="NAME=VALUE", help="A parameter of the workload; may be repeated."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
 
 
@@ -154,6 +161,28 @@ def setup(
         progress.detail(f"{overlay} is laid over {FILE_NAME}")
     lab = lab.on_base(base)
     return lab if machine is None else lab.on_machine(machine)
+
+
+def parameters(words: list[str] | None) -> dict[str, Scalar]:
+    """``["op=pipe"]`` as a mapping; raises :class:`UserError` for a word without a sign."""
+    found: dict[str, Scalar] = {}
+    for word in words or []:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise UserError(f"--param {word} is no NAME=VALUE", hint="--param op=pipe")
+        found[name] = _scalar(value)
+    return found
+
+
+def _scalar(text: str) -> Scalar:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def fleet(where: str | None, workers: int | None) -> FleetChoice | None:

@@ -100,6 +100,7 @@ def compare(
         ),
     ],
     workload: Measured = None,
+    param: common.Parameters = None,
     config: Fragments = None,
     accel: Accels = None,
     boots: Boots = None,
@@ -131,31 +132,35 @@ def compare(
     The tree is only read. Without --workload fifteen common system calls are measured; a program of
     yours stands behind two dashes.
 
-    Examples: harness compare ~/linux v6.12 my-branch
-
-              harness compare HEAD~3 HEAD -- ./mybench --n 5
+    Example: harness compare ~/linux v6.12 my-branch, or harness compare HEAD~3 HEAD -- ./mybench
     """
-    project = _project(words, config or [], unrelated)
+    project, said = _project(words, config or [], unrelated)
     project, workload = _measured(project, list(context.meta[PROGRAM]), workload, seconds)
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
     if not dry_run:
         lab.reserve(out)
     plan = lab.plan(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
-        command="compare", overrides=overrides(threads, boots, repeat, rounds, workload, layouts),
+        command="compare",
+        overrides=overrides(threads, boots, repeat, rounds, workload, layouts, param),
     )
     conclude(lab, plan, Conclusion(
-        out, resume, jobs, dry_run, as_json, mail, fail_on, explain, common.fleet(fleet, workers)
+        out, resume, jobs, dry_run, as_json, mail, fail_on, explain, common.fleet(fleet, workers),
+        said,
     ))
 
 
-def _project(words: list[str], fragments: Sequence[str], unrelated: bool) -> Project:
-    """A project of two variants, ``base`` and ``tip``, of what the command names."""
+def _project(
+    words: list[str], fragments: Sequence[str], unrelated: bool
+) -> tuple[Project, str]:
+    """A project of two variants, ``base`` and ``tip``, of what the command names; that in words."""
     from harness.project import adhoc  # noqa: PLC0415
 
     tree, base, tip = sides(words)
-    check_sides(tree, base, tip, unrelated=unrelated)
-    return adhoc.of_commits(tree, base, tip, fragments=fragments)
+    first, second = check_sides(tree, base, tip, unrelated=unrelated)
+    after = f"{_named(second)} '{second.subject}'" if tip else "the work tree as it is"
+    said = f"base: {_named(first)} '{first.subject}'\ntip: {after}"
+    return adhoc.of_commits(tree, base, tip, fragments=fragments), said
 
 
 def _measured(
@@ -176,14 +181,14 @@ def _measured(
 
 def overrides(
     threads: common.Numbers | None, boots: int | None, repeat: int | None, rounds: int | None,
-    workload: Words | None, layouts: int | None = None,
+    workload: Words | None, layouts: int | None = None, param: list[str] | None = None,
 ) -> Overrides:
     """What the options change of the profile."""
     from harness.measure.planning import Overrides  # noqa: PLC0415
 
     return Overrides(
         threads=threads, boots=boots, repeat=repeat, rounds=rounds, workloads=workload,
-        layouts=1 if layouts is None else layouts,
+        layouts=1 if layouts is None else layouts, params=common.parameters(param),
     )
 
 
@@ -200,6 +205,8 @@ class Conclusion:
     fail_on: Words | None
     explain: bool = False
     fleet: FleetChoice | None = None
+    said: str = ""
+    """What is compared with what."""
 
 
 def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
@@ -210,6 +217,8 @@ def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
         raise UserError(
             "--explain needs instructions that are counted", hint="add --accel icount"
         )
+    if how.said:
+        lab.progress.say(how.said)
     if how.dry_run:
         bench_command.preview(lab, plan, None)
         return
@@ -253,26 +262,37 @@ def sides(words: list[str]) -> tuple[Path, str, str]:
     return place, revisions[0], revisions[1] if len(revisions) == 2 else ""
 
 
-def check_sides(tree: Path, base: str, tip: str, *, unrelated: bool) -> None:
-    """That both commits are there and have something to do with each other.
+def check_sides(
+    tree: Path, base: str, tip: str, *, unrelated: bool
+) -> tuple[Commit, Commit]:
+    """Both commits, which are there and have something to do with each other.
 
-    Raises :class:`UserError`.
+    Without a ``tip`` the second is the HEAD of the work tree. Raises :class:`UserError`.
     """
     from harness.kernel.source import commits  # noqa: PLC0415
 
     repository = commits.open_repository(tree)
     first = commits.find_commit(repository, base)
     second = commits.find_commit(repository, tip or "HEAD")
+    commits.kernel_version(first)
     if not unrelated and not commits.common_ancestor(first, second):
         raise UserError(
             f"{base} and {tip or 'HEAD'} share no history: what differs would be two kernels",
             hint="--unrelated compares them all the same",
+        )
+    if not tip and commits.tree_of(first) == commits.tree_of(second) and not commits.changed(
+        repository
+    ):
+        raise UserError(
+            f"the work tree of {tree} is {_named(first)} without a change: nothing can differ",
+            hint="name a second commit: harness compare TREE BASE TIP",
         )
     if tip and commits.tree_of(first) == commits.tree_of(second):
         raise UserError(
             f"{_named(first)} and {_named(second)} have the same files: nothing can differ",
             hint="name two commits that differ",
         )
+    return first, second
 
 
 def _named(commit: Commit) -> str:

@@ -122,13 +122,15 @@ def show(
     from harness.report.pages.terminal import terminal_text  # noqa: PLC0415
     from harness.report.pages.write import write_report  # noqa: PLC0415
     from harness.report.profiles import profile_text  # noqa: PLC0415
+    from harness.report.profiles.whereabouts import whereabouts  # noqa: PLC0415
 
     analysis = analyse(runs)
     files = write_report(analysis, out)
     if as_json:
         common.print_json(exported(analysis, files.explained))
     else:
-        common.say(as_mail(analysis) if mail else terminal_text(analysis))
+        where = whereabouts(files.explained, analysis.rows)
+        common.say(as_mail(analysis) if mail else terminal_text(analysis, where=where))
         if explain and files.explained:
             common.say("\n" + profile_text.render_all(
                 files.explained.differences, files.explained.groups

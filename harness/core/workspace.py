@@ -90,7 +90,7 @@ class Workspace:
         except Timeout:
             raise UserError(
                 f"{what} in the workspace {self.root} already{_by(holder)}",
-                hint="wait for it, or use another --workspace",
+                hint="wait for it; another --workspace would build and fetch everything anew",
             ) from None
         try:
             write_atomic(holder, f"{os.getpid()}\n")

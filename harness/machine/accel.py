@@ -69,10 +69,10 @@ def choose(wanted: str, workspace: Workspace, binary: str, kernel: Path | None, 
     if wanted not in NAMES:
         raise UserError(f"unknown accel '{wanted}'", hint=f"known: {', '.join(NAMES)}")
     if wanted == "tcg":
-        return Accel("tcg", "asked for")
+        return Accel("tcg", "named by --accel or the profile")
     if wanted == "icount":
         _require_icount(binary, smp)
-        return Accel("icount", "asked for")
+        return Accel("icount", "named by --accel or the profile")
     works, why = prove_kvm(workspace, binary, kernel)
     if works:
         return Accel("kvm", why)

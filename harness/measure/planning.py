@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from harness.core import sizes
 from harness.core.errors import UserError
@@ -36,6 +36,8 @@ class Overrides:
     """Transparent huge pages of every cell."""
     layouts: int = 1
     """In how many layouts each kernel is measured."""
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    """Of workloads, by name."""
     again: bool = True
     """Whether a counted boot is done once more, to see that it repeats."""
 
@@ -179,6 +181,14 @@ def _check_taken(
     overrides: Overrides, known: Catalogue, wanted: Sequence[Workload]
 ) -> None:
     """Each option that sets a parameter is taken by a workload of the plan."""
+    for key in overrides.params:
+        takes = {name for one in wanted for params in one.cells({}) for name in params}
+        if key not in takes:
+            raise UserError(
+                f"--param {key}: {' and '.join(workload.name for workload in wanted)} "
+                f"{'has' if len(wanted) == 1 else 'have'} no such parameter",
+                hint=nearest(key, takes),
+            )
     for key, (option, _) in overrides.flags().items():
         if not any(key in workload.flags for workload in wanted):
             names = " and ".join(workload.name for workload in wanted)
@@ -205,7 +215,11 @@ def _settings(
     wanted: WorkloadPlan, workload: Workload, overrides: Overrides, accel: str
 ) -> Settings:
     flags = overrides.flags().items()
-    changed = {**wanted.params, **{k: value for k, (_, value) in flags if k in workload.flags}}
+    taken = {name for params in workload.cells({}) for name in params} if overrides.params else ()
+    changed = {
+        **wanted.params, **{k: value for k, (_, value) in flags if k in workload.flags},
+        **{k: value for k, value in overrides.params.items() if k in taken},
+    }
     # Time means nothing where instructions are counted: a fixed amount of work does.
     usual = workload.icount_params if accel == "icount" else {}
     return {**usual, **changed}

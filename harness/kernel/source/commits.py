@@ -94,7 +94,7 @@ def open_repository(path: Path) -> Repository:
             ) from error
         raise UserError(
             f"{place} is not in a git tree",
-            hint="`harness build --source DIR` builds an unpacked one",
+            hint="name the tree: harness compare TREE BASE TIP, harness try SERIES --on TREE",
         ) from error
     bare = _git([*words, "--is-bare-repository"]).strip() == "true"
     top = Path(common) if bare else Path(_git([*words, "--show-toplevel"]).strip())
@@ -143,6 +143,16 @@ def snapshot(workspace: Workspace, repository: Repository, progress: Progress) -
     if ident == repository.git("rev-parse", f"{head.ident}^{{tree}}").strip():
         return replace(head, name="the work tree (nothing uncommitted)")
     return Commit(mine, ident, "the work tree", f"uncommitted changes on {head.short}")
+
+
+def changed(repository: Repository) -> bool:
+    """Whether the work tree has anything that is not committed, and is not ignored.
+
+    True of a bare repository: :func:`snapshot` says that it has none.
+    """
+    if repository.top == repository.git_dir:
+        return True
+    return bool(repository.git("--no-optional-locks", "status", "--porcelain").strip())
 
 
 def is_content(path: Path, listed: str) -> bool:

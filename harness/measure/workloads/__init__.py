@@ -53,4 +53,9 @@ def get(name: str, known: Catalogue = ALL) -> Workload:
     try:
         return known[name]
     except KeyError:
-        raise UserError(f"unknown workload '{name}'", hint=nearest(name, known)) from None
+        cells = [
+            f"{one} --param {key}={name}" for one, workload in known.items()
+            for params in workload.cells({}) for key, value in params.items() if value == name
+        ]
+        hint = f"it is a cell: --workload {cells[0]}" if cells else nearest(name, known)
+        raise UserError(f"unknown workload '{name}'", hint=hint) from None

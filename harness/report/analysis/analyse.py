@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.records.kernels import Kernel
 from harness.report.analysis import checks, determinism, findings, layout_words, rows, words
 from harness.report.analysis.answer import Sentence, answer
 from harness.report.analysis.determinism import Residual
@@ -30,7 +31,7 @@ class Analysis:
     """Of boots that were done again to see whether a count repeats."""
     health: RunHealth
     answer: tuple[Sentence, Sentence, Sentence]
-    """Memory, cost, stability."""
+    """Memory, cost, stability; what is not known last."""
     findings: tuple[Line, ...]
     """At most seven."""
     noise: tuple[Line, ...]
@@ -52,10 +53,16 @@ class Analysis:
             if not column.control and any(row.boots(column) for row in self.rows)
         ]
 
+    def _named(self, column: Column) -> str:
+        """``after``; of a commit ``tip (my-branch)``."""
+        kernel = _kernel(self.data, column)
+        named = _commit(kernel)[0].partition(" '")[0] if kernel and _commit(kernel) else ""
+        return f"{column.label} ({named})" if named else column.label
+
     @property
     def title(self) -> str:
         """What the report is about: ``before and after, debian-6.1, TCG``."""
-        names = [column.label for column in self.columns]
+        names = [self._named(column) for column in self.columns]
         parts = [" and ".join(names[:4]) + (" and more" if len(names) > 4 else "")]
         bases = list(dict.fromkeys(row.place.base for row in self.rows if row.place.base))
         clocks = list(dict.fromkeys(words.short_accel(row.accel) for row in self.rows))
@@ -141,15 +148,29 @@ def _compared(data: RunData) -> str:
     return (compared or "nothing was measured") + "." + where
 
 
-def _described(data: RunData, index: int) -> str:
-    """``after (6.1.192, 12 patches, 2 boots)``."""
-    column = data.columns[index]
-    mine = data.results[data.results["column"] == index]
-    boots = len(mine[["run", "boot"]].drop_duplicates())
-    kernel = next(
+def _kernel(data: RunData, column: Column) -> Kernel | None:
+    return next(
         (run.run.kernels[column.variant] for run in data.runs
          if column.variant in run.run.kernels and column.run in ("", run.name)), None,
     )
-    parts = [kernel.release] if kernel else []
+
+
+def _commit(kernel: Kernel) -> list[str]:
+    """Of a kernel that is a commit: ``main 5a2562ab2074 'fs/pipe: mark what is written'``."""
+    said = kernel.source.details if kernel.source.kind == "commit" else {}
+    commit = str(said.get("commit", ""))
+    name, subject = str(said.get("name", "")), str(said.get("subject", ""))
+    parts = [name if name and not commit.startswith(name) else "", commit[:12]]
+    parts += [f"'{subject}'"] if subject else []
+    return [" ".join(filter(None, parts))] if any(parts) else []
+
+
+def _described(data: RunData, index: int) -> str:
+    """``after (6.1.192, 12 patches, 2 boots)``; of a commit its name and subject as well."""
+    column = data.columns[index]
+    mine = data.results[data.results["column"] == index]
+    boots = len(mine[["run", "boot"]].drop_duplicates())
+    kernel = _kernel(data, column)
+    parts = [*_commit(kernel), kernel.release] if kernel else []
     parts += [plural(len(kernel.patches), "patch", "patches")] if kernel and kernel.patches else []
     return f"{column.label} ({', '.join([*parts, plural(boots, 'boot')])})"

@@ -13,6 +13,7 @@ from harness.report.analysis.wellbeing import RunHealth
 from harness.report.data.identity import plural
 
 Kind = Literal["memory", "cost", "stability"]
+UNKNOWN = "not known"
 METHODS = {
     "exact": "exact", "slack": "within its slack", "counted": "instructions counted",
     "paired": "instructions counted", "test": "tested",
@@ -34,9 +35,11 @@ def answer(rows: Sequence[Row], state: RunHealth) -> tuple[Sentence, Sentence, S
     top = findings.headlines(rows)
     memory = findings.claims(row for row in top if row.is_memory)
     costs = findings.claims(row for row in top if row.is_cost)
-    return _said("memory", memory, _no_memory(rows)), _said("cost", costs, _no_cost(rows)), _health(
-        state
+    first, second, third = sorted(
+        (_said("memory", memory, _no_memory(rows)), _said("cost", costs, _no_cost(rows)),
+         _health(state)), key=lambda one: one.verdict == UNKNOWN,
     )
+    return first, second, third
 
 
 def _no_memory(rows: Sequence[Row]) -> str:
@@ -60,7 +63,7 @@ def _no_cost(rows: Sequence[Row]) -> str:
 
 def _said(kind: Kind, found: Sequence[Claim], nothing: str) -> Sentence:
     if not found:
-        return Sentence(kind, "not known", nothing, "open")
+        return Sentence(kind, UNKNOWN, nothing, "open")
     pairs: dict[str, list[Claim]] = {}
     for row, comparison in found:
         pairs.setdefault(findings.pair(comparison), []).append((row, comparison))
@@ -94,8 +97,8 @@ def _pair(found: Sequence[Claim], several_pairs: bool) -> str:
         named = "; ".join(f"{row.cell} {_change((row, one))}" for row, one in differ)
         return (
             f"{head}{len(differ)} of {plural(len(found), 'cell')} "
-            f"{'differs' if len(differ) == 1 else 'differ'}: {named}. "
-            f"Of the others {findings.tally(others)}."
+            f"{'differs' if len(differ) == 1 else 'differ'}: {named}."
+            + (f" Of the others {findings.tally(others)}." if several_pairs else "")
         )
     ends = findings.ends(found)
     text = f"{head}{plural(len(found), 'cell')}: {findings.tally(found)}"
@@ -146,5 +149,5 @@ def _health(state: RunHealth) -> Sentence:
         parts += [f"{plural(state.troubled, 'test')} failed"] if state.troubled else []
         return Sentence("stability", ", ".join(parts), text, "bad")
     if not state.known:
-        return Sentence("stability", "not known", text, "open")
+        return Sentence("stability", UNKNOWN, text, "open")
     return Sentence("stability", "nothing found", text, "even")

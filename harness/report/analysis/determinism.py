@@ -112,8 +112,10 @@ def warnings(found: Sequence[Residual]) -> list[str]:
     if not bad:
         return []
     worst = max(bad, key=lambda r: r.pct)
+    cells = list(dict.fromkeys(r.cell for r in bad))
+    rest = " The other cells repeat." if len({r.cell for r in found}) > len(cells) else ""
     return [
-        f"Counting did not repeat: the same boot twice differs by {worst.pct:.2f} % in "
-        f"{worst.cell} (aim {worst.limit_pct} %). Smaller differences of that cell are no "
-        "findings."
+        f"Counting did not repeat in {words.listed(cells)}: the same boot twice differs by "
+        f"{'up to ' if len(bad) > 1 else ''}{worst.pct:.2f} % (aim {worst.limit_pct} %). Smaller "
+        f"differences of {'that cell' if len(cells) == 1 else 'these cells'} are no findings.{rest}"
     ]

@@ -76,14 +76,16 @@ def _digits(value: float) -> int:
 def digits_of(comparison: Comparison) -> int:
     """Decimals of a change in percent: as many as its interval, or its own size, deserves.
 
-    An interval from +0.1239 to +0.1243 % is shown to where its ends differ, and no further.
+    An interval from +0.1239 to +0.1243 % is shown to where its ends differ, and no further; a
+    change of a per cent and more to hundredths.
     """
     ends = comparison.interval_pct
     least = _digits(comparison.delta_pct or 0.0)
     if ends is None or ends[0] == ends[1]:
         return least
+    most = 2 if abs(comparison.delta_pct or 0.0) >= 1 else 4
     width, digits = ends[1] - ends[0], 2
-    while digits < 4 and round(width, digits) < 10**-digits * 2:
+    while digits < most and round(width, digits) < 10**-digits * 2:
         digits += 1
     return max(digits, min(least, 3))
 

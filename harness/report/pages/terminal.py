@@ -19,17 +19,21 @@ WIDEST = 120
 NARROWEST = 60
 
 
-def terminal_text(analysis: Analysis, width: int = 0) -> str:
-    """Warnings, the three sentences, the findings; ends without a newline.
+def terminal_text(analysis: Analysis, width: int = 0, where: Sequence[str] = ()) -> str:
+    """What was compared, warnings, the three sentences, the findings; ends without a newline.
 
+    ``where``: which functions hold the differences, a cell each.
     ``width``: columns; 0 takes the terminal's, within :data:`NARROWEST` and :data:`WIDEST`.
     """
     console = _console(width)
+    _hanging(console, "", f"Compared: {analysis.compared}")
     for warning in analysis.warnings:
         _hanging(console, "! ", warning)
     for sentence in analysis.answer:
         head = f"{sentence.kind.capitalize()}: {sentence.verdict}. "
         _hanging(console, "", head + sentence.text)
+    if where:
+        _hanging(console, "", f"Where: {'; '.join(where)} instructions.")
     if analysis.findings:
         console.print(_grid(analysis.findings))
     for text in (*(f"Measured under {label}" for label in analysis.measured_under),

@@ -24,6 +24,7 @@ from harness.report.plots.picture import Plot
 from harness.report.plots.plot_answer import ANSWER
 from harness.report.profiles import explaining
 from harness.report.profiles.explaining import Explanation
+from harness.report.profiles.whereabouts import whereabouts
 
 CAPTION = "Findings: medians over boots"
 NOISE = (
@@ -79,6 +80,7 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
         pictures.append(path)
     explained = explaining.of_runs([run.directory for run in analysis.data.runs])
     context = _context(analysis, drawn, write_profiles(explained, directory), directory)
+    context["where"] = whereabouts(explained, analysis.rows)
     files = ReportFiles(
         directory / "report.html", directory / "report.md", directory / "report.json",
         directory / "samples.csv", directory / "table.csv", pictures, explained,

@@ -44,7 +44,11 @@ def answering(analysis: Analysis) -> Plot | None:
     title = _title(held, costs)
     places = dict.fromkeys(row.place for row in [*held, *(row for row, _ in costs)])
     theme.finish(figure, title, "; ".join(map(origin, places)))
-    caption = "Point at a mark to read its boots." + (
+    every = [claim for row in top if row.is_cost for claim in findings.claims([row])]
+    some = len(costs) < len(every)
+    caption = (f"{len(costs)} of {len(every)} costs, those that differ first. " if some else "") + (
+        "Point at a mark to read its boots."
+    ) + (
         " Lines are intervals (how they are made: see the method); a filled mark is a difference, "
         "a hollow one is none." if costs else ""
     )

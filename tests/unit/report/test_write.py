@@ -183,7 +183,7 @@ def test_warnings_come_first_everywhere(tmp_path: Path) -> None:
     assert html.index("Only &#39;before&#39;") < html.index("<dt>Memory")
     text = files.markdown.read_text()
     assert text.index(warning) < text.index("**Memory:")
-    assert terminal_text(data).startswith("! Only 'before'")
+    assert terminal_text(data).splitlines()[1].startswith("! Only 'before'")
     assert warning in " ".join(mail(data).split())
     assert len(files.plots) == 2
     assert Page(html).faults == []
