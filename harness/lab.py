@@ -427,7 +427,7 @@ class Lab:
         lab = self.on_base(plan.base).on_machine(plan.machine)
         making = making or Making()
         place = directory or self.run_directory(plan.profile)
-        with lab._held(plan.variants, making), lab._conductor(plan, fleet) as conduct:
+        with lab._conductor(plan, fleet) as conduct, lab._held(plan.variants, making):
             return measure(lab, plan, place, making, conduct)
 
     @contextlib.contextmanager
@@ -468,7 +468,7 @@ class Lab:
         plan, making = self.recorded_plan(directory), making or Making()
         lab = self.on_base(plan.base).on_machine(plan.machine)
         held = lab._held(plan.variants if self.boots_left(directory) else [], making)
-        with held, lab._conductor(plan, fleet) as conduct:
+        with lab._conductor(plan, fleet) as conduct, held:
             return resume(lab, directory, making, conduct)
 
     # -- tests

@@ -16,6 +16,7 @@ from harness.fleet.grouping import BootTask, group
 from harness.fleet.guestboots import Orders, Packed
 from harness.fleet.jobs import BootJob, Desk, Stand, Supplies
 from harness.measure.measuring import Conductor, Prepared
+from harness.project.machine_tables import GUEST
 from harness.records.plans import Plan
 from harness.records.samples import Sample
 from harness.records.store import RunWriter, load_samples
@@ -26,10 +27,15 @@ def conductor(lab: Orders, choice: FleetChoice, plan: Plan) -> Iterator[Conducto
     """What does a plan's boots on a fleet.
 
     A scheduler of the user's is asked first of all, for a typing error must not cost a build;
-    workers of this host begin when everything is built. Raises what
-    :func:`harness.fleet.engine.connected` raises.
+    workers of this host begin when everything is built. Raises :class:`UserError` for a plan whose
+    machine is no guest, and what :func:`harness.fleet.engine.connected` raises.
     """
     require_dask()
+    if plan.machine != GUEST:
+        raise UserError(
+            f"a fleet boots guests, and the plan's machine is {plan.machine}",
+            hint="leave --fleet out",
+        )
     if choice.where == LOCAL:
         def on_this_host(prepared: Prepared, writer: RunWriter) -> int:
             with connected(choice, plan, lab.workspace, lab.progress) as connection:
@@ -44,15 +50,7 @@ def conductor(lab: Orders, choice: FleetChoice, plan: Plan) -> Iterator[Conducto
 def conduct(
     lab: Orders, connection: Connection, prepared: Prepared, writer: RunWriter
 ) -> int:
-    """Do the boots that a run still lacks on a fleet; returns how many machines died.
-
-    Raises :class:`UserError` for a plan whose machine is no guest.
-    """
-    if prepared.plan.machine != "guest":
-        raise UserError(
-            f"a fleet boots guests, and the plan's machine is {prepared.plan.machine}",
-            hint="leave --fleet out",
-        )
+    """Do the boots that a run still lacks on a fleet; returns how many machines died."""
     packed = Packed(lab, prepared)
     dispatcher = Dispatcher(connection, writer, lab.progress, packed.parcels)
     return spread(dispatcher, prepared.plan, guestboots.make, packed.supplies)

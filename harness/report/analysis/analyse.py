@@ -56,7 +56,7 @@ class Analysis:
     def _named(self, column: Column) -> str:
         """``after``; of a commit ``tip (my-branch)``."""
         kernel = _kernel(self.data, column)
-        named = _commit(kernel)[0].partition(" '")[0] if kernel and _commit(kernel) else ""
+        named = _commit(kernel)[0].split(" ")[0] if kernel and _commit(kernel) else ""
         return f"{column.label} ({named})" if named else column.label
 
     @property

@@ -132,7 +132,7 @@ def _change(claim: Claim) -> str:
     row, comparison = claim
     parts = [words.change(comparison)]
     span = words.interval(comparison)
-    parts[0] += f" [{span}]" if span else ""
+    parts[0] += f" [{span}]" if span and span != parts[0] else ""
     if row.is_memory:
         sides = (row.median(comparison.baseline), row.median(comparison.variant))
         parts += [words.factor(*sides)]

@@ -30,6 +30,18 @@ def by(
     return found
 
 
+def shared(
+    before: Mapping[H, float], after: Mapping[H, float], block: Callable[[H], Hashable]
+) -> tuple[dict[H, float], dict[H, float]]:
+    """The boots of those blocks that have boots of both sides."""
+    both = {block(boot) for boot in before} & {block(boot) for boot in after}
+    first, second = (
+        {boot: value for boot, value in side.items() if block(boot) in both}
+        for side in (before, after)
+    )
+    return first, second
+
+
 def on_one_scale(
     before: Mapping[H, float], after: Mapping[H, float], host: Callable[[H], str]
 ) -> tuple[dict[H, float], dict[H, float]]:

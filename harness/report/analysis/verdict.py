@@ -119,6 +119,7 @@ def _timed(
 ) -> Comparison:
     """What is tested: boots are held against those of the same host and layout only."""
     if len({host(boot) for boot in [*before, *after]}) > 1:
+        before, after = blocks.shared(before, after, lambda boot: (host(boot), layout(boot)))
         before, after = blocks.on_one_scale(before, after, host)
         if not before:
             return replace(result, verdict=cannot_tell(stats.LEAST_MORE))

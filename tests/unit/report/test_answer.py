@@ -54,7 +54,7 @@ def test_counted_costs_answer_with_interval_and_difference(tmp_path: Path) -> No
         found["memory"][1]
     )
     assert found["cost"][0] == "higher"
-    assert found["cost"][1].startswith("3 cells: 3 higher; from +1.00 % [+1.00 %], ")
+    assert found["cost"][1].startswith("3 cells: 3 higher; from +1.00 %, ")
     assert "+68.1 instructions (1 thread)" in found["cost"][1]
     assert found["stability"][0] == "not known"
     assert found["stability"][1].startswith("No crash in 8 boots of the measurement")

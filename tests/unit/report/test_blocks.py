@@ -88,6 +88,18 @@ def test_hosts_and_layouts_are_both_blocks() -> None:
     assert found.layouts.reach_pct < 0.5, "what the hosts make of it is taken out"
 
 
+def test_a_block_with_one_side_only_says_nothing() -> None:
+    """Of a host that did one layout for one side only, the other layout still counts."""
+    before = {("a", 0, 1): 100.0, ("a", 0, 2): 101.0, ("a", 1, 1): 500.0, ("b", 0, 1): 50.0}
+    after = {("a", 0, 1): 102.0, ("a", 0, 2): 103.0, ("b", 0, 1): 51.0}
+    one = verdict.compare(
+        RATE, "kvm", before, after, layout=lambda boot: boot[1], host=lambda boot: boot[0]
+    )
+    assert (len(one.before), len(one.after)) == (3, 3)
+    assert one.delta_pct == pytest.approx(2, abs=0.1)
+    assert one.least_p == pytest.approx(2 / (6 * 2))
+
+
 def test_a_report_of_two_hosts_shows_each(tmp_path: Path) -> None:
     run = MakeRun(tmp_path / "run", boots=4, seeds=True)
     run.write()
