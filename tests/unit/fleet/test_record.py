@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from harness.fleet.grouping import group
 from harness.fleet.jobs import JobResult
 from harness.records.boots import BootRecord
 from harness.records.hosts import FleetHost, Host
+from harness.records.kernels import Kernel, LayoutRecord, SourceRecord
 from harness.records.plans import PlannedBoot
 from harness.records.samples import Sample
 from harness.records.store import load_boots, load_samples
@@ -66,6 +68,25 @@ def test_tasks_are_what_must_stay_on_one_host(dispatcher: Dispatcher) -> None:
     assert tasks[1].whole == (4, 5)
     assert tasks == group(run, [*plan.boots, again], {2, 3, 4}), "resumed, the same names"
     other = group(run.model_copy(update={"started": "later"}), plan.boots, ())
+    assert not {task.ident for task in tasks} & {task.ident for task in other}
+
+
+def test_every_layout_of_a_seed_is_in_one_task_and_names_it(dispatcher: Dispatcher) -> None:
+    run = dispatcher.writer.run
+    boots = [
+        PlannedBoot(index=index, variant=variant, layout=layout, seed=seed, accel="icount",
+                    cells=[0])
+        for index, (seed, layout, variant) in enumerate(
+            itertools.product((0, 1), (0, 1), ("before", "after"))
+        )
+    ]
+    tasks = group(run, boots, ())
+    assert [[boot.index for boot in task.boots] for task in tasks] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    kernel = Kernel(
+        variant="before", key="a build", base="base", release="6", layout=LayoutRecord(number=1),
+        source=SourceRecord(kind="dir", version="6", digest="d"),
+    )
+    other = group(run.model_copy(update={"other_layouts": [kernel]}), boots, ())
     assert not {task.ident for task in tasks} & {task.ident for task in other}
 
 
