@@ -87,7 +87,9 @@ class Connection:
 
     def workers(self) -> dict[str, float]:
         """Address to the number of guests at a time, of the workers that run any."""
-        found = self.client.scheduler_info(n_workers=-1)["workers"]
+        # Not client.scheduler_info(): what it was told may be overwritten before it returns, by
+        # the client's own look at the scheduler every two seconds, which asks for no workers.
+        found = self.client.sync(self.client.scheduler.identity, n_workers=-1)["workers"]
         return {
             address: float(one["resources"][GUEST]) for address, one in found.items()
             if one.get("resources", {}).get(GUEST, 0) > 0

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,24 @@ def test_a_fleet_measures_what_one_process_does(
     assert (tmp_path / "fleet/boots/03-after/console.log").read_text() == "boot 3\n"
     hosts = dispatcher.writer.run.hosts
     assert len(hosts) == 1 and next(iter(hosts.values())).host.cores
+
+
+def test_no_worker_is_overlooked_while_dask_refreshes_what_it_knows(fleet: Connection) -> None:
+    client, ended = fleet.client, threading.Event()
+
+    def refresh() -> None:  # what the client does every two seconds, asking for no workers
+        while not ended.is_set():
+            client.sync(client._update_scheduler_info)
+
+    threads = [threading.Thread(target=refresh) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert {len(fleet.workers()) for _ in range(100)} == {2}
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_nothing_listens_beyond_this_computer(fleet: Connection) -> None:
