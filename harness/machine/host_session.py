@@ -25,6 +25,8 @@ from harness.records.record import AccelName
 
 PANIC_S = 10
 """Seconds after which a kernel of ours that has panicked reboots the computer by itself."""
+KNOCK_S = 0.2
+"""Between two tries to log in to a kernel that boots."""
 
 
 class HostSession:
@@ -210,7 +212,7 @@ class HostSession:
                     f"{self.keeper.name} did not come up with {self.order.release}: {why}",
                     excerpt=tail(self.log, 15), log=self.log,
                 )
-            time.sleep(0.2)
+            time.sleep(KNOCK_S)
         raise AssertionError("there is always another attempt")
 
     def _prove(self, wire: Wire) -> None:
