@@ -426,5 +426,8 @@ class HostKeeper:
             wire.close()
 
 
-_REBOOT = "systemctl reboot || reboot"
+# Debian's kexec-tools make a reboot a kexec: as kexec-load.service stops on the way down, it loads
+# the distribution's kernel with the command line of the kernel that runs, our mark included. It
+# does nothing when it is stopped before.
+_REBOOT = "systemctl stop kexec-load.service; kexec -u; systemctl reboot || reboot"
 _REBOOT_NOW = "sync; reboot -f || echo b > /proc/sysrq-trigger"

@@ -59,7 +59,12 @@ PROGRAMS = {
     for word; do case $word in --append=*) echo "${word#--append=}" > "$H/append";; esac; done;;
 -e) ours;;
 esac""",
-    "systemctl": '[ -e "$H/ignores" ] || own',
+    "systemctl": r"""[ -e "$H/ignores" ] && exit
+case $1 in
+stop) rm -f "$H/debians-$2";;
+reboot) mark=$(grep -o 'pte_harness=[^ ]*' "$H/proc/cmdline"); own
+        [ ! -e "$H/debians-kexec-load.service" ] || echo "ro $mark" > "$H/proc/cmdline";;
+esac""",
     "reboot": "own",
     "sleep": "exec /bin/sleep 0",
     "setsid": 'echo "$3" > "$H/watcher"',
@@ -111,7 +116,8 @@ class FakeHost:
 
     def mark(self, name: str) -> None:
         """``stuck``: its own kernel does not come up; ``no-power``: the switch does nothing;
-        ``ignores``: it does not reboot when asked; ``no-kexec``: kexec is refused."""
+        ``ignores``: it does not reboot when asked; ``no-kexec``: kexec is refused;
+        ``debians-kexec-load.service``: a reboot is a kexec that keeps the command line."""
         (self.root / name).touch()
 
     def plan(self, words: str) -> None:

@@ -217,6 +217,14 @@ def test_it_does_not_reboot_when_it_is_asked(bench: Bench) -> None:
     assert any("is back under" in line for line in bench.told)
 
 
+def test_a_reboot_that_debian_makes_a_kexec_is_none(bench: Bench) -> None:
+    bench.host.mark("debians-kexec-load.service")
+    with bench.session(CONSOLE, POWER, home_seconds=10.0):
+        pass
+    bench.check_left_as_found()
+    assert "pte_harness" not in bench.host.read("proc/cmdline") and not bench.told
+
+
 def test_it_is_given_up_and_taken_up_again(bench: Bench) -> None:
     bench.host.plan("panics")
     bench.host.mark("no-power")
@@ -294,7 +302,7 @@ def test_kexec_that_is_refused_gives_way_to_grub(bench: Bench) -> None:
     grub.mkdir(parents=True)
     (grub / "grubenv").touch()
     (grub / "grub.cfg").write_text("next_entry custom.cfg")
-    bench.host.shell("printf '%s\\n' '#!/bin/sh' 'H='$H '. $H/library' "
+    bench.host.shell("printf '%s\\n' '#!/bin/sh' 'H='$H '. $H/library' '[ $1 = reboot ] || exit 0' "
                      "'cp $H/boot/pte-harness-bzImage $H/loaded' "
                      "'sed -n \"s/.*ro //p\" $H/boot/grub/custom.cfg > $H/append' "
                      "'[ -s $H/next ] && : > $H/next && ours || own' > $H/bin/systemctl")
