@@ -237,7 +237,7 @@ def test_it_is_given_up_and_taken_up_again(bench: Bench) -> None:
     assert "--reset" in caught.value.hint
     (bench.host.root / "no-power").unlink()
     bench.journal.set_state("healthy")
-    with bench.session(CONSOLE, POWER):
+    with bench.session(CONSOLE, POWER, home_seconds=2.0):
         pass
     bench.check_left_as_found()
 
@@ -345,13 +345,13 @@ def test_clocks_are_set_and_put_back(bench: Bench) -> None:
     bench.check_left_as_found()
 
 
-def die_at(folder: Path, stage: str) -> None:
-    """Use the computer as others do, but die without a word once ``stage`` is written down."""
+def die_at(folder: Path, last: str) -> None:
+    """Use the computer as others do, but die without a word once stage ``last`` is noted."""
     attempt = HostJournal.attempt
 
-    def then_die(self: HostJournal, name: Stage, detail: str = "") -> None:
-        attempt(self, name, detail)
-        if name == stage:
+    def then_die(self: HostJournal, stage: Stage, detail: str = "") -> None:
+        attempt(self, stage, detail)
+        if stage == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
     HostJournal.attempt = then_die  # type: ignore[method-assign]
