@@ -219,7 +219,7 @@ def switch(path: str, word: str) -> None:
             sys.stdout.write(f"Chassis Power is {state}\n")
 
 
-def wait_until(what: str, text: Computer, seconds: float = 300) -> None:
+def wait_until(what: str, text: Computer, seconds: float = 900) -> None:
     """Wait for a word on a computer's console."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

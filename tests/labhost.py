@@ -43,6 +43,12 @@ class LabHost:
         assert status["health"]["state"] == "healthy" and status["health"]["token"] == ""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def before_kernel() -> str:
+    """Instead of that of tests/guests.py: no ordinary guest is needed here."""
+    return ""
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHost]:
     """One for all tests of a module."""

@@ -12,9 +12,9 @@ import pytest
 
 from tests import labhost
 from tests.guests import Harness
-from tests.labhost import LabHost, lab
+from tests.labhost import LabHost, before_kernel, lab
 
-__all__ = ["lab"]
+__all__ = ["before_kernel", "lab"]
 pytestmark = [pytest.mark.vm, labhost.wanted, pytest.mark.timeout(3600)]
 
 

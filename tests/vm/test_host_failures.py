@@ -19,10 +19,10 @@ from harness.machine.host_session import HostSession
 from harness.machine.journal import HostJournal
 from tests import labhost
 from tests.guests import Harness, argv, wait_for
-from tests.labhost import LabHost, lab
+from tests.labhost import LabHost, before_kernel, lab
 from tests.places import ROOT
 
-__all__ = ["lab"]
+__all__ = ["before_kernel", "lab"]
 pytestmark = [pytest.mark.vm, labhost.wanted, pytest.mark.timeout(3600)]
 STAGES = ("lease", "push", "load", "start", "prove", "use", "return")
 
