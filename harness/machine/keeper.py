@@ -34,6 +34,8 @@ MARK = "pte_harness"
 """``pte_harness=KEY`` on the command line of a kernel of ours."""
 ANSWER_S = 15.0
 """How long a computer that is up may take to let us in and to answer."""
+TOLD_S = 5.0
+"""How long it may take to say that it will do what ends the connection."""
 POLL_S = 1.0
 GROWTH = 1.5
 KEEP_SHARE = 1 / 4
@@ -330,7 +332,8 @@ class HostKeeper:
     def tell(self, command: str) -> None:
         """Have a command run that ends the connection."""
         with contextlib.suppress(HarnessError):
-            self.run(f"(sleep 0.5; {command}) < /dev/null > /dev/null 2>&1 &")
+            # On a slow computer the kernel may be gone before the answer has come.
+            self.run(f"(sleep 2; {command}) < /dev/null > /dev/null 2>&1 &", seconds=TOLD_S)
         self._drop()
 
     # -- asking
