@@ -12,6 +12,7 @@ import typer
 
 from harness.cli import common
 from harness.core.errors import EXIT_USER, UserError
+from harness.core.proc import capture
 from harness.core.workspace import Workspace
 from harness.project import reading
 from harness.project.config import Project
@@ -99,6 +100,5 @@ def _drop_half_made(root: Path) -> None:
 
 def _size(folder: Path) -> int:
     """Bytes on disk below a folder; sparse images count what they occupy."""
-    return sum(
-        path.lstat().st_blocks * 512 for path in folder.rglob("*") if not path.is_symlink()
-    )
+    said = capture(["du", "--summarize", "--block-size=1", str(folder)], timeout=600, check=False)
+    return int(said.split()[0]) if said.strip() else 0

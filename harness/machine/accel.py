@@ -104,7 +104,7 @@ def prove_kvm(workspace: Workspace, binary: str, kernel: Path | None) -> tuple[b
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     known = workspace.read_state("kvm")
     if known.get("boot_id") == boot_id and known.get("qemu") == binary:
-        return bool(known["works"]), str(known["reason"])
+        return bool(known["works"]), f"{known['reason']} (tried before, since this host booted)"
     if kernel is None:
         return False, "not proven yet (no kernel built to try it with)"
     works, reason = _try_kvm(binary, kernel)
