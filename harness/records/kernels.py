@@ -11,11 +11,11 @@ class SourceRecord(Record):
     """The source tree that a kernel was built from."""
 
     kind: str
-    """``debian``, ``git``, ``tarball`` or ``dir``."""
+    """``debian``, ``git``, ``tarball``, ``dir`` or ``commit``."""
     version: str
     """The package's version, or that of the tree's Makefile."""
     digest: str
-    """What stands for the whole content: a SHA-256, or a commit id."""
+    """What stands for the content: a SHA-256, a commit's id; of kind ``commit`` its tree's."""
     details: dict[str, str] = Field(default_factory=dict)
     """Where it came from: package, suite, mirror, url, ref, commit, path."""
 

@@ -48,10 +48,13 @@ METHOD: tuple[tuple[str, str], ...] = (
         "Counted instructions",
         "A count repeats exactly for an identical history only: what the guest did earlier moves "
         f"it by up to {verdict.HISTORY_PCT} %. So boots are paired by the seed of their history, "
-        "and a difference counts when it exceeds that, or when it has the same sign in at least "
-        f"{verdict.LEAST_HISTORIES} histories and outgrows its own spread. One boot is done again: "
-        "no difference below what the two differ by is a finding. Instructions are counted, not "
-        "cache misses or contended atomics.",
+        f"and the change is the median of the pairs' changes. With {verdict.LEAST_HISTORIES} pairs "
+        "and more it is a difference when all pairs have its sign and it exceeds the distance "
+        "between the least and the greatest of them; 'same within X %' when the pairs' signs "
+        "differ and none exceeds 5 %; else the pairs do not agree, and more of them need not help. "
+        f"With fewer pairs a difference must exceed {verdict.HISTORY_PCT} %. One boot is done "
+        "again: a pair that differs by less than the two do has no sign. Instructions are counted, "
+        "not cache misses or contended atomics.",
     ),
     (
         "A/A control",

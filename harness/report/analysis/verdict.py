@@ -276,7 +276,7 @@ def _paired(
     elif bound <= SAME_MARGIN_PCT and -max(changes) <= residual_pct >= min(changes):
         verdict = same_within(bound)
     else:
-        verdict = cannot_tell(len(ratios))
+        verdict = "cannot tell (the pairs do not agree)"  # more of them need not help
     difference = float(np.median([after - before for before, after in pairs]))
     if result.layouts is not None:
         ratio, difference = result.layouts.ratio, result.layouts.difference

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from harness.records.boots import BootRecord
 from harness.records.kernels import Kernel
 from harness.records.plans import Cell, PlannedBoot
-from harness.records.store import BOOTS_FILE, RUN_FILE, SAMPLES_FILE
+from harness.records.store import BOOTS_FILE, PROFILES_FILE, RUN_FILE, SAMPLES_FILE
 from harness.report.analysis import words
 from harness.report.data.identity import plural
 from harness.report.data.rundata import LoadedRun, RunData, describe
@@ -190,7 +190,8 @@ def raw_links(data: RunData, directory: Path) -> list[tuple[str, str]]:
             name for record in run.boots
             for name in (record.console, *(start.console for start in record.false_starts)) if name
         ]
-        for name in [RUN_FILE, SAMPLES_FILE, BOOTS_FILE, *dict.fromkeys(consoles)]:
+        files = (RUN_FILE, SAMPLES_FILE, BOOTS_FILE, PROFILES_FILE, "explain/explain.txt")
+        for name in [*files, *dict.fromkeys(consoles)]:
             path = run.directory / name
             if path.exists():
                 target = os.path.relpath(path.resolve(), directory.resolve())
