@@ -54,8 +54,8 @@ def get(name: str, known: Catalogue = ALL) -> Workload:
         return known[name]
     except KeyError:
         cells = [
-            f"{one} --param {key}={name}" for one, workload in known.items()
+            f"{one} ({key}={name})" for one, workload in known.items()
             for params in workload.cells({}) for key, value in params.items() if value == name
         ]
-        hint = f"it is a cell: --workload {cells[0]}" if cells else nearest(name, known)
+        hint = f"it is a cell of the workload {cells[0]}" if cells else nearest(name, known)
         raise UserError(f"unknown workload '{name}'", hint=hint) from None

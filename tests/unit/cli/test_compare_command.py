@@ -66,7 +66,7 @@ def test_words_name_a_tree_and_two_commits(tree: Path, monkeypatch: pytest.Monke
     (["compare", "{elsewhere}", "main", "topic"], "is not in a git tree"),
     (["compare", "{tree}", "main", "topic", "--workload", "vmpt"], "did you mean 'vmpte'?"),
     (["compare", "{tree}", "main", "topic", "--workload", "epoll"],
-     "it is a cell: --workload common --param op=epoll"),
+     "it is a cell of the workload common (op=epoll)"),
     (["compare", "{tree}", "main", "topic", "--param", "ops=epoll"], "did you mean 'op'?"),
     (["compare", "{tree}", "main", "topic", "--param", "op"], "is no NAME=VALUE"),
     (["compare", "{tree}", "HEAD"], "without a change: nothing can differ"),
