@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from harness.report.analysis import words
 from harness.report.analysis.analyse import Analysis
+from harness.report.analysis.answer import UNKNOWN
 from harness.report.analysis.rows import Place, Row
 from harness.report.data.identity import Column
 from harness.report.pages import origins, tabular
@@ -36,7 +37,7 @@ def mail(analysis: Analysis) -> str:
 
 def _subject(analysis: Analysis) -> str:
     """One line, whole words, not wrapped: a mail program takes it as it is."""
-    known = [one for one in analysis.answer if one.verdict != "not known"]
+    known = [one for one in analysis.answer if one.verdict != UNKNOWN]
     verdicts = [f"{one.kind} {one.verdict}" for one in known]
     text = f"Subject: [measured] {analysis.title}"
     return f"{text}: {'; '.join(verdicts)}" if verdicts else text

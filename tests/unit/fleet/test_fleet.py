@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -21,6 +22,7 @@ from harness.core.workspace import Workspace
 from harness.fleet import conducting, engine, parcels
 from harness.fleet.dispatch import Dispatcher
 from harness.fleet.engine import Connection, FleetChoice
+from harness.fleet.guestboots import Orders
 from harness.fleet.jobs import Supplies
 from tests.places import ROOT
 from tests.unit.fleet import pretence
@@ -238,3 +240,12 @@ def await_that(condition: object, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
+
+
+def test_a_real_computer_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    plan = pretence.plan(tmp_path).model_copy(update={"machine": "lab1"})
+    unused = cast("Orders", None)
+    with pytest.raises(UserError, match="machine is lab1"), conducting.conductor(
+        unused, FleetChoice("local", 2), plan
+    ):
+        raise AssertionError("nothing is conducted")
