@@ -12,6 +12,7 @@ from harness.cli import (
     bench_command,
     bisect_command,
     build_command,
+    calibrate_command,
     care,
     census_command,
     claims_command,
@@ -51,6 +52,7 @@ app.command("try", cls=Command)(try_command.try_series)
 app.command(cls=Command)(bench_command.bench)
 app.command(cls=Command)(report_command.report)
 app.command(cls=Command)(explain_command.explain)
+app.command(cls=Command)(calibrate_command.calibrate)
 app.command(cls=Command)(ltp_command.ltp)
 app.command(cls=Command)(stability_command.stability)
 app.command(cls=Command)(nightly_command.nightly)

@@ -114,6 +114,7 @@ def bench(
     mirror: common.MirrorUrl = None,
     jobs: common.Jobs = None,
     no_profile: NoProfile = False,
+    caches: common.Caches = None,
     fleet: common.FleetPlace = None,
     workers: common.Workers = None,
     dry_run: common.DryRun = False,
@@ -130,7 +131,7 @@ def bench(
     from harness.measure.planning import Overrides  # noqa: PLC0415
 
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    making = Making(source, mirror, jobs, profile=not no_profile)
+    making = Making(source, mirror, jobs, not no_profile, common.cache_sizes(caches))
     if resume is not None:
         _only_with_resume(context)
         plan = lab.recorded_plan(resume)
@@ -147,8 +148,9 @@ def bench(
     if dry_run:
         return preview(lab, plan, resume)
     how = (making, common.fleet(fleet, workers))
-    done = lab.measure(plan, out, *how) if resume is None else lab.resume(resume, *how)
-    _conclude(lab, done, as_json)
+    _conclude(
+        lab, lab.measure(plan, out, *how) if resume is None else lab.resume(resume, *how), as_json
+    )
 
 
 def _conclude(lab: Lab, done: MeasuredRun, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from harness.records.record import Scalar
 
 if TYPE_CHECKING:
     from harness.fleet.engine import FleetChoice
+    from harness.records.costs import CacheSizes
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
@@ -145,6 +146,16 @@ def _distinct(words: list[str], text: str) -> list[str]:
     return words
 
 
+Caches = Annotated[
+    str | None, typer.Option(
+        "--caches", metavar="host|L1D,L1I,L2",
+        help="Model caches in the first counted boots, for misses and an estimate of cycles: "
+             "those of this host, or such as 48K/12,32K/8,2M/16. Some times slower [none].",
+        show_default=False,
+    )
+]
+
+
 def setup(
     *, quiet: bool, verbose: bool, workspace: Path | None, base: str | None = None,
     project: Project | None = None, machine: str | None = None,
@@ -161,6 +172,13 @@ def setup(
         progress.detail(f"{overlay} is laid over {FILE_NAME}")
     lab = lab.on_base(base)
     return lab if machine is None else lab.on_machine(machine)
+
+
+def cache_sizes(text: str | None) -> CacheSizes | None:
+    """What ``--caches`` names; None where it is not given."""
+    from harness.measure.profiles import caches  # noqa: PLC0415
+
+    return None if text is None else caches.parse(text)
 
 
 def parameters(words: list[str] | None) -> dict[str, Scalar]:

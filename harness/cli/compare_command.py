@@ -119,6 +119,7 @@ def compare(
     fail_on: FailOn = None,
     mail: Mail = False,
     explain: Explain = False,
+    caches: common.Caches = None,
     fleet: common.FleetPlace = None,
     workers: common.Workers = None,
     dry_run: common.DryRun = False,
@@ -146,7 +147,7 @@ def compare(
     )
     conclude(lab, plan, Conclusion(
         out, resume, jobs, dry_run, as_json, mail, fail_on, explain, common.fleet(fleet, workers),
-        said,
+        said, caches,
     ))
 
 
@@ -207,6 +208,8 @@ class Conclusion:
     fleet: FleetChoice | None = None
     said: str = ""
     """What is compared with what."""
+    caches: str | None = None
+    """What is to be modelled."""
 
 
 def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
@@ -222,7 +225,7 @@ def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
     if how.dry_run:
         bench_command.preview(lab, plan, None)
         return
-    making = Making(jobs=how.jobs)
+    making = Making(jobs=how.jobs, caches=common.cache_sizes(how.caches))
     if how.resume is not None:
         if how.out is not None:
             raise UserError("--resume goes on in the run's own directory", hint="drop --out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +64,7 @@ def explain(
 
     Example: harness explain results/20260101-120000-quick --guard 'handle_mm_fault <= +0'
     """
+    from harness.measure import calibration  # noqa: PLC0415
     from harness.project.adhoc import around  # noqa: PLC0415
     from harness.report.data.find import newest_run  # noqa: PLC0415
     from harness.report.profiles import difference, explaining, guards, profile_text  # noqa: PLC0415
@@ -70,7 +72,9 @@ def explain(
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=around())
     limits = [guards.parse(text) for text in guard or []]
     directories = list(runs or []) or [newest_run(lab.project.results)]
-    found = explaining.explain(directories, baseline, variant)
+    found = explaining.explain(
+        directories, baseline, variant, calibration.remembered(lab.workspace)
+    )
     if found.damaged:
         lab.progress.warn(f"{found.damaged} profiles could not be read and are left out")
     explaining.write(found, out or directories[0] / explaining.FOLDER)
@@ -83,12 +87,22 @@ def explain(
             or "the variants have no cell in common"
         )
     if counts and not as_json:
-        for one in found.differences:
-            common.say("\n" + profile_text.counts_text(one, limit))
+        _counts(found, limit)
     if lines:
         _lines(lab, found, directories, limit)
     lab.progress.say(f"flame graphs, callgrind files: {out or directories[0] / explaining.FOLDER}")
     _tell(lab, [one.line() for one in guards.check(limits, found.differences)])
+
+
+def _counts(found: Explanation, limit: int) -> None:
+    """What else was counted, and above what was modelled what was assumed."""
+    from harness.report.profiles import cycles, profile_text  # noqa: PLC0415
+
+    if caches := next((one.caches for one in found.differences if one.caches), None):
+        said = cycles.assumptions(caches, found.calibration)
+        common.say("\n".join(["", *textwrap.wrap(said, 100)]))
+    for one in found.differences:
+        common.say("\n" + profile_text.counts_text(one, limit))
 
 
 def _tell(lab: Lab, broken: list[str]) -> None:

@@ -74,6 +74,7 @@ class Packed:
                 if isinstance(one, Declared)
             },
             profile,
+            prepared.making.caches,
         )
 
     def _pack(self, directory: Path, names: Sequence[str] | None = None) -> Parcel:
@@ -134,6 +135,8 @@ def make(job: BootJob, desk: Desk, directory: Path) -> Stand:
     maker = recorder.make(
         desk.workspace, builtin_root() / recorder.FOLDER, job.run, directory, desk.progress.warn
     ) if supplies.profile and "icount" in names.values() else None
+    if maker:
+        maker.caches = supplies.caches
 
     def profiler(boot: PlannedBoot, folder: Path) -> recorder.BootProfiler | None:
         if maker is None or names[boot.accel] != "icount":

@@ -14,6 +14,7 @@ from harness.machine.session import BootOrder, Session
 from harness.measure.runner import Bench
 from harness.project.workload_tables import WorkloadTable
 from harness.records.boots import BootRecord
+from harness.records.costs import CacheSizes
 from harness.records.hosts import FleetHost
 from harness.records.plans import Plan
 from harness.records.profiles import CellProfile
@@ -43,6 +44,8 @@ class Supplies:
     declared: Mapping[str, DeclaredParts] = field(default_factory=dict)
     profile: bool = False
     """Whether to record where counted instructions are."""
+    caches: CacheSizes | None = None
+    """Caches to model, as of :class:`harness.measure.measuring.Making`."""
 
 
 class Desk(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,7 @@ from harness.machine import accel as accels
 from harness.machine import qemu
 from harness.machine.accel import Accel
 from harness.machine.session import Session
-from harness.measure import workloads
+from harness.measure import calibration, workloads
 from harness.measure.hoststate import describe_harness, describe_host
 from harness.measure.profiles import recorder
 from harness.measure.runner import Bench, Runner, finished_boots
@@ -29,6 +29,7 @@ from harness.measure.workloads.declared import Declared
 from harness.measure.workloads.workload import Workload
 from harness.project.config import Project
 from harness.project.machine_tables import GUEST
+from harness.records.costs import CacheSizes
 from harness.records.hosts import Emulator, Host
 from harness.records.plans import Plan, PlannedBoot
 from harness.records.record import AccelName
@@ -85,6 +86,8 @@ class Making:
     jobs: int | None = None
     profile: bool = True
     """Record where instructions go, in boots that count them."""
+    caches: CacheSizes | None = None
+    """Caches to model in the first of those boots of each variant; None: no caches."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,8 @@ def measure(
             workloads={
                 name: one.record() for name, one in _workloads(lab, plan).items()
             },
+            caches=making.caches,
+            calibration=calibration.remembered(lab.workspace) if making.caches else None,
         )
         # First of all: an unwritable place must not cost a build.
         return _conduct(lab, plan, RunWriter(directory, run), making, conduct)
@@ -160,6 +165,7 @@ def resume(
         return MeasuredRun(directory, run, crashes, resumed_for_nothing=True)
     with _alone(lab):
         run.status, run.finished = "running", ""
+        making = replace(making, caches=run.caches)
         return _conduct(lab, plan, RunWriter(directory, run), making, conduct)
 
 
@@ -247,6 +253,8 @@ def _here(lab: Supplier, prepared: Prepared, writer: RunWriter) -> int:
         lab.workspace, lab.project.file(recorder.FOLDER), writer.run.run, writer.directory,
         lab.progress.warn,
     ) if making.profile and "icount" in names.values() and plan.machine == GUEST else None
+    if maker:
+        maker.caches = making.caches
 
     def profiler(boot: PlannedBoot, folder: Path) -> recorder.BootProfiler | None:
         if maker is None or names[boot.accel] != "icount":

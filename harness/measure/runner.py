@@ -87,7 +87,7 @@ class Runner:
     def _boot(self, boot: PlannedBoot, task: Task) -> None:
         folder = self.writer.directory / "boots" / boot.folder
         profiler = self.bench.profiler(boot, folder)
-        words_for_qemu = profiler.spec.qemu_args() if profiler else []
+        words_for_qemu = profiler.qemu_args() if profiler else []
         session = self.bench.open_session(boot, folder, words_for_qemu)
         record = bootrecords.begin(session, boot.index, boot.variant, self.writer.directory)
         record.control, record.seed, record.layout = boot.control, boot.seed, boot.layout

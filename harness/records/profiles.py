@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from harness.records.costs import CacheSizes, MissCounts
 from harness.records.record import AccelName, FrozenRecord, Name, Params
 
 RoundChoice = Literal["median", "trimmed", "all"]
@@ -55,6 +56,13 @@ class FunctionTable(FrozenRecord):
     string_instructions: list[float] = Field(default_factory=list)
     """What they count for in ``instructions``."""
     string_bytes: list[float] = Field(default_factory=list)
+    l1d_misses: list[float] = Field(default_factory=list)
+    """This and what follows is of modelled caches (:class:`MissCounts` says what each is); empty
+    where none were."""
+    l1i_misses: list[float] = Field(default_factory=list)
+    l2_misses: list[float] = Field(default_factory=list)
+    string_lines: list[float] = Field(default_factory=list)
+    mispredicted: list[float] = Field(default_factory=list)
 
 
 class PathTable(FrozenRecord):
@@ -107,6 +115,10 @@ class CellProfile(FrozenRecord):
     """None where no window was followed."""
     paths_total: float = 0.0
     """Kernel instructions of the window that was followed."""
+    caches: CacheSizes | None = None
+    """Those that were modelled; None where none were."""
+    user_misses: MissCounts = MissCounts()
+    """Of what ran outside the kernel."""
     sites: str = ""
     """File with the count of each instruction, relative to the run's directory."""
 

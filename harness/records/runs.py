@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from harness.records.costs import CacheSizes, Calibration
 from harness.records.hosts import (
     AccelChoice,
     Emulator,
@@ -51,6 +52,11 @@ class Run(Record):
     """What each accel of the plan became here."""
     emulator: Emulator = Field(default_factory=Emulator)
     image: ImageRecord | None = None
+    caches: CacheSizes | None = None
+    """Those that were modelled in the counted boots of the first history; None: none."""
+    calibration: Calibration | None = None
+    """What events cost on the computer that conducted the run, where caches were modelled and
+    that was known."""
 
     def kernel(self, variant: str, layout: int = 0) -> Kernel | None:
         """The build of a variant in a layout; None when there is none."""

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.measure.profiles import rawfile
+from harness.measure.profiles.caches import CacheReader, CacheWindow
 from harness.measure.profiles.rawfile import Raw, Reader, Window
-from harness.measure.profiles.symbols import INTERRUPT, Symbols
+from harness.measure.profiles.symbols import INTERRUPT, KERNEL_START, Symbols
 from harness.measure.windows import Scale
+from harness.records.costs import CacheSizes, MissCounts
 from harness.records.profiles import CellProfile, FunctionTable, PathTable, RoundChoice
 from harness.records.record import Params
 
@@ -27,6 +29,7 @@ OTHER_WORK = frozenset({
 ROOT_NAME = "[kernel]"
 PAGE_FAULT = "asm_exc_page_fault"
 UNKNOWN = "[unknown]"
+MISSES = tuple(MissCounts.model_fields)
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,16 @@ class WindowCollector:
     directory: Path | None = None
     """Where counts of single instructions are kept; None: they are not."""
     relative_to: Path | None = None
+    modelled: Modelled | None = None
+    """The caches that are modelled in this boot."""
     _series: int = field(default=0, init=False)
 
     def skip(self) -> None:
         """Forget the windows so far: those of the boot's history."""
         for window in self.reader.windows():
             self._series = window.series
+        if self.modelled:
+            self.modelled.read()
 
     def take(self, origin: Origin, scale: Scale) -> list[CellProfile]:
         """The profiles of the windows since the last call: one per series and window number.
@@ -65,6 +72,8 @@ class WindowCollector:
         Series are the repeats of the cell, in order. Torn windows are left out.
         """
         first = self._series
+        if self.modelled:
+            self.modelled.read()
         found: dict[tuple[int, int], list[Window]] = {}
         for window in self.reader.windows():
             self._series = window.series
@@ -86,10 +95,15 @@ class WindowCollector:
         # An instruction that faults is begun twice and counted once by -icount.
         user = np.maximum(user - slots[:, sums.slots_at(PAGE_FAULT)].sum(axis=1), 0.0)
         used = chosen(kernel + user, scale.choice)
+        misses = MissCounts()
         followed = next((window for window in windows if window.followed), None)
         tree = Tree(raw, self.symbols, followed) if followed else None
         mean = slots[used].mean(axis=0)
         functions, outside = sums.functions(mean, slots, tree)
+        if self.modelled:
+            functions, misses = self.modelled.add(
+                functions, [windows[i] for i in used], self.symbols
+            )
         totals = kernel + user
         return CellProfile(
             run=origin.run, variant=origin.variant, control=origin.control, boot=origin.boot,
@@ -101,6 +115,7 @@ class WindowCollector:
             functions=functions, paths=tree.table() if tree else None,
             paths_total=tree.total if tree else 0.0,
             sites=self._keep(origin, repeat, number, mean),
+            caches=self.modelled.caches if self.modelled else None, user_misses=misses,
         )
 
     def _keep(self, origin: Origin, repeat: int, number: int, mean: Floats) -> str:
@@ -113,6 +128,47 @@ class WindowCollector:
         used = counts > 0
         np.savez_compressed(path, pc=sites["pc"][used], count=counts[used])
         return str(path.relative_to(self.relative_to or self.directory))
+
+
+@dataclass
+class Modelled:
+    """What the plugin that models caches found, by the same windows."""
+
+    reader: CacheReader
+    caches: CacheSizes
+    _windows: dict[tuple[int, int, int], CacheWindow] = field(default_factory=dict, init=False)
+
+    def read(self) -> None:
+        """Take the windows that have ended since the last call, and forget those before."""
+        self._windows = {
+            (window.series, window.number, window.nth): window
+            for window in self.reader.windows() if not window.torn
+        }
+
+    def add(
+        self, table: FunctionTable, used: Sequence[Window], symbols: Symbols
+    ) -> tuple[FunctionTable, MissCounts]:
+        """The table with the misses of each function, and user space's: means over windows."""
+        found = [
+            self._windows[key] for window in used
+            if (key := (window.series, window.number, window.nth)) in self._windows
+        ]
+        if not found:
+            return table, MissCounts()
+        places = np.concatenate([window.places for window in found])
+        at = symbols.at(places["pc"].astype(np.uint64))
+        kernel = places["pc"] >= KERNEL_START
+        names = np.array([symbols.names[i] for i in at], dtype=object)
+        columns: dict[str, list[float]] = {}
+        user: dict[str, float] = {}
+        for name in MISSES:
+            values = places[name].astype(np.float64) / len(found)
+            sums: dict[str, float] = {}
+            for function, value in zip(names[kernel], values[kernel], strict=True):
+                sums[function] = sums.get(function, 0.0) + float(value)
+            columns[name] = [round(sums.get(function, 0.0), 3) for function in table.function]
+            user[name] = float(values[~kernel].sum())
+        return table.model_copy(update=columns), MissCounts(**user)
 
 
 def chosen(totals: Floats, choice: RoundChoice) -> list[int]:

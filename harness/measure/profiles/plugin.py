@@ -1,4 +1,4 @@
-"""The profile plugin: compiled for this QEMU, and the arguments that load it."""
+"""Our plugins: compiled for this QEMU, and the arguments that load the one that profiles."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from harness.core.proc import capture, need, run_logged, tail
 from harness.core.workspace import Workspace
 
 NAME = "profile.so"
+CACHES = "caches.so"
+LIBRARIES = {NAME: ("profile.c", "x86.c"), CACHES: ("caches.c", "x86.c")}
 OLDEST = (9, 0)
 API = ((9, 2), 4), ((9, 1), 3), ((9, 0), 2)
 """QEMU's version to the version of its plugin interface that we speak with it."""
@@ -51,10 +53,11 @@ def sources(folder: Path) -> list[Path]:
 
 
 def build(workspace: Workspace, folder: Path, binary: str) -> Path:
-    """The compiled plugin for a QEMU; ``folder`` holds its sources. Made once per content.
+    """The compiled plugin that profiles, for a QEMU; :data:`CACHES` lies beside it.
 
-    Raises :class:`UserError` for a QEMU that is too old and :class:`InfrastructureError` with
-    the compiler's words when the plugin does not compile.
+    ``folder`` holds their sources. Made once per content. Raises :class:`UserError` for a QEMU
+    that is too old and :class:`InfrastructureError` with the compiler's words when one does not
+    compile.
     """
     api = api_version(qemu_version(binary))
     need("gcc", package="gcc libc6-dev")
@@ -68,17 +71,18 @@ def build(workspace: Workspace, folder: Path, binary: str) -> Path:
         if published:
             return published / NAME
         with workspace.publish("plugins", key) as staging:
-            log = staging / "gcc.log"
-            code = run_logged([
-                "gcc", *FLAGS, f"-DAPI_VERSION={api}", "-o", str(staging / NAME),
-                *(str(path) for path in files if path.suffix == ".c"),
-            ], log)
-            if code != 0:
-                kept = workspace.dir("logs") / "plugin.log"
-                kept.write_bytes(log.read_bytes())
-                raise InfrastructureError(
-                    "the profile plugin does not compile", excerpt=tail(log, 25), log=kept
-                )
+            for name, parts in LIBRARIES.items():
+                log = staging / f"{name}.log"
+                code = run_logged([
+                    "gcc", *FLAGS, f"-DAPI_VERSION={api}", "-o", str(staging / name),
+                    *(str(folder / part) for part in parts),
+                ], log)
+                if code != 0:
+                    kept = workspace.dir("logs") / "plugin.log"
+                    kept.write_bytes(log.read_bytes())
+                    raise InfrastructureError(
+                        f"the plugin {name} does not compile", excerpt=tail(log, 25), log=kept
+                    )
     return workspace.dir("plugins", key) / NAME
 
 

@@ -11,9 +11,11 @@ from harness.core.workspace import Workspace
 from harness.kernel.build.builds import Build
 from harness.machine import qemu
 from harness.measure.profiles import plugin, symbols
-from harness.measure.profiles.collect import Origin, WindowCollector
+from harness.measure.profiles.caches import CacheReader, CacheSpec
+from harness.measure.profiles.collect import Modelled, Origin, WindowCollector
 from harness.measure.profiles.rawfile import Reader
 from harness.measure.windows import Scale
+from harness.records.costs import CacheSizes
 from harness.records.plans import Cell, PlannedBoot
 from harness.records.profiles import CellProfile
 
@@ -28,6 +30,12 @@ class BootProfiler:
     boot: PlannedBoot
     collector: WindowCollector
     spec: plugin.PluginSpec
+    modelled: CacheSpec | None = None
+    """The caches that are modelled in this boot."""
+
+    def qemu_args(self) -> list[str]:
+        """The words for QEMU's command line."""
+        return self.spec.qemu_args() + (self.modelled.qemu_args() if self.modelled else [])
 
     def begin(self) -> None:
         """What the guest did so far was its history: it is left out."""
@@ -46,6 +54,8 @@ class BootProfiler:
         """The windows are in the record: the raw output goes, however the boot ended."""
         self.spec.output.unlink(missing_ok=True)
         self.spec.entries.unlink(missing_ok=True)
+        if self.modelled:
+            self.modelled.output.unlink(missing_ok=True)
 
 
 @dataclass
@@ -59,6 +69,8 @@ class RunProfiler:
     follow: int = 1
     """Windows of a series whose call paths are kept, in boots of the first history and layout:
     following costs as much again as counting."""
+    caches: CacheSizes | None = None
+    """Modelled in the same boots, which makes them some times slower; None: not at all."""
     _first: int | None = None
     _symbols: dict[str, symbols.Symbols] = field(default_factory=dict)
 
@@ -68,16 +80,21 @@ class RunProfiler:
             self._symbols[build.key] = symbols.load(build.system_map, build.vmlinux)
         names = self._symbols[build.key]
         self._first = boot.seed if self._first is None else self._first
-        follow = self.follow if boot.seed == self._first and not boot.layout else 0
+        first = boot.seed == self._first and not boot.layout
+        follow = self.follow if first else 0
         folder.mkdir(parents=True, exist_ok=True)
         spec = plugin.PluginSpec(
             self.library, folder / "profile.raw", folder / "profile.entries", follow=follow
         )
         names.write_entries(spec.entries)
+        caches = CacheSpec(
+            self.library.with_name(plugin.CACHES), folder / "caches.raw", self.caches
+        ) if self.caches and first else None
         collector = WindowCollector(
-            Reader(spec.output), names, folder / "profile", relative_to=self.directory
+            Reader(spec.output), names, folder / "profile", relative_to=self.directory,
+            modelled=Modelled(CacheReader(caches.output), caches.caches) if caches else None,
         )
-        return BootProfiler(self.run, boot, collector, spec)
+        return BootProfiler(self.run, boot, collector, spec, caches)
 
 
 def make(

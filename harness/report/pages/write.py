@@ -18,9 +18,9 @@ from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.findings import Line
 from harness.report.analysis.method import METHOD
 from harness.report.pages import exports, origins, tabular
-from harness.report.pages.profile_tables import ProfileTable, write_profiles
+from harness.report.pages.profile_tables import ProfileTable, modelled, write_profiles
 from harness.report.plots.drawing import draw
-from harness.report.plots.picture import Plot
+from harness.report.plots.picture import Plot, origin
 from harness.report.plots.plot_answer import ANSWER
 from harness.report.profiles import explaining
 from harness.report.profiles.explaining import Explanation
@@ -79,7 +79,10 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
         path.write_bytes(plot.png())
         pictures.append(path)
     explained = explaining.of_runs([run.directory for run in analysis.data.runs])
-    context = _context(analysis, drawn, write_profiles(explained, directory), directory)
+    context = _context(analysis, drawn, write_profiles(
+        explained, directory, _counted(analysis)
+    ), directory)
+    context["modelled"] = modelled(explained)
     context["where"] = whereabouts(explained, analysis.rows)
     files = ReportFiles(
         directory / "report.html", directory / "report.md", directory / "report.json",
@@ -95,6 +98,11 @@ def _write(analysis: Analysis, directory: Path) -> ReportFiles:
     }
     write_atomic(files.json, json.dumps(content, indent=1) + "\n")
     return files
+
+
+def _counted(analysis: Analysis) -> str:
+    """Accel and machine of what was counted, for the small print of figures."""
+    return next((origin(row.place) for row in analysis.rows if row.accel == "icount"), "")
 
 
 def _context(

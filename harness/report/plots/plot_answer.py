@@ -22,6 +22,7 @@ MOST_MEMORY = 3  # comparisons of memory
 MOST_COSTS = 6  # and of costs
 LOG_FROM = 20  # quantities that differ by so much share a logarithmic axis
 LINE = 0.27  # inches a line
+LEAST = 1.9  # inches
 LABEL_WIDTH = 72  # characters of an axis label that fit the width
 
 
@@ -34,7 +35,8 @@ def answering(analysis: Analysis) -> Plot | None:
     if not held and not costs:
         return None
     heights = _heights(held, costs)
-    figure = theme.figure(sum(heights))
+    # Title, axis and small print take their room from the axes: with too little nothing is left.
+    figure = theme.figure(max(sum(heights), LEAST))
     panels = list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
     tips, said = Tips(), []
     if held:

@@ -6,19 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from harness.records.costs import CacheSizes, MissCounts
 from harness.records.profiles import CellProfile, FunctionTable, ProfilePair, ProfileRow
 from harness.records.record import Params
 from harness.report.profiles import groups as grouping
 
 USER = "[user space]"
 AS_ONE = "as_one"
+MISSES = tuple(MissCounts.model_fields)
 COUNTS = (
     AS_ONE, "loads", "stores", "branches", "calls", "locked", "tlb", "messages", "interrupts",
-    "string_operations", "string_bytes",
+    "string_operations", "string_bytes", *MISSES,
 )
 """What is known of a function beside its instructions: columns of a profile, and instructions
 with string instructions counted once each, whatever they repeat, as a CPU retires them. Of user
-space only the last is known, and there it is all instructions."""
+space only these are known, and there they are all instructions, and what :data:`MISSES` names:
+events of modelled caches, where they were modelled."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class ProfileDifference:
     """By how much the totals of the rounds of one boot lie apart at most, per operation."""
     label: str = ""
     """The cell in words, as the plan has it."""
+    caches: CacheSizes | None = None
+    """Those that were modelled in some of the boots."""
 
     @property
     def title(self) -> str:
@@ -113,6 +118,8 @@ class _Values:
     files: dict[str, str]
     followed: bool
     """Whether it is known what was background."""
+    modelled: bool
+    """Whether caches were modelled."""
     counts: dict[str, dict[str, float]]
     """For each of :data:`COUNTS` by function."""
 
@@ -139,7 +146,10 @@ def _values(profiles: Sequence[CellProfile]) -> _Values:
                 background[name] = (
                     background.get(name, 0.0) + value / profile.units / len(followed)
                 )
-    return _Values(functions, background, files, any(one.paths for one in profiles), counts)
+    return _Values(
+        functions, background, files, any(one.paths for one in profiles),
+        any(one.caches for one in profiles), counts,
+    )
 
 
 def _add_counts(
@@ -150,8 +160,9 @@ def _add_counts(
         values = _column(profile.functions, column)
         for name, value in zip(profile.functions.function, values, strict=True):
             sums[name] = sums.get(name, 0.0) + value * share
-    user = counts[AS_ONE]
-    user[USER] = user.get(USER, 0.0) + profile.user * share
+    of_user = {AS_ONE: profile.user, **profile.user_misses.model_dump()}
+    for column, value in of_user.items():
+        counts[column][USER] = counts[column].get(USER, 0.0) + value * share
 
 
 def _column(table: FunctionTable, name: str) -> Sequence[float]:
@@ -224,13 +235,14 @@ def _difference(
         members.setdefault(where[name], []).append(name)
     sums = [_change(group, "", group, pairs, inside) for group, inside in members.items()]
     head = one[0]
+    caches = next((p.caches for p in (*one, *other) if p.caches), None)
     return ProfileDifference(
         head.workload, head.params, head.window, head.unit, head.variant, other[0].variant,
         len(pairs), tuple(functions),
         tuple(sorted(sums, key=lambda change: -abs(change.delta))),
         _change("total", "", "", pairs, names),
         outside=fmean(p.outside / p.units for p in other),
-        within=max((p.high - p.low) / p.units for p in (*one, *other)),
+        within=max((p.high - p.low) / p.units for p in (*one, *other)), caches=caches,
     )
 
 
@@ -244,6 +256,7 @@ def _change(
     befores = [of(a.functions) for a, _ in pairs]
     afters = [of(b.functions) for _, b in pairs]
     deltas = [b - a for a, b in zip(befores, afters, strict=True)]
+    modelled = [pair for pair in pairs if pair[0].modelled and pair[1].modelled]
     behind = [
         of(b.background) - of(a.background) for a, b in pairs if a.followed and b.followed
     ]
@@ -252,9 +265,10 @@ def _change(
         fmean(behind) if behind else 0.0,
         {
             column: ProfilePair(
-                before=fmean(of(a.counts[column]) for a, _ in pairs),
-                after=fmean(of(b.counts[column]) for _, b in pairs),
+                before=fmean(of(a.counts[column]) for a, _ in chosen),
+                after=fmean(of(b.counts[column]) for _, b in chosen),
             ) for column in COUNTS
+            for chosen in [modelled if column in MISSES and modelled else pairs]
         },
     )
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from harness.core.errors import UserError
 from harness.core.workspace import explain_full_disk, write_atomic
+from harness.records.costs import Calibration
 from harness.records.plans import Plan
 from harness.records.profiles import CellProfile
 from harness.records.record import Params
 from harness.records.store import load_profiles, load_run
 from harness.report.profiles import callgrind, flame, profile_text
+from harness.report.profiles.cycles import estimated
 from harness.report.profiles.difference import ProfileDifference, compare
 from harness.report.profiles.groups import Groups, load
 
@@ -29,14 +31,18 @@ class Explanation:
     groups: Groups
     damaged: int = 0
     """Lines of the files that could not be read."""
+    calibration: Calibration | None = None
+    """What events cost, by which cycles are estimated; None where that is not known."""
 
 
 def explain(
-    runs: Sequence[Path], baseline: str | None = None, variant: str | None = None
+    runs: Sequence[Path], baseline: str | None = None, variant: str | None = None,
+    calibration: Calibration | None = None,
 ) -> Explanation:
     """Compare the profiles of runs.
 
-    Without names each comparison of the runs' plans is made. Raises :class:`UserError` when the
+    Without names each comparison of the runs' plans is made. ``calibration`` is for runs that
+    recorded none. Raises :class:`UserError` when the
     runs have no profiles, or none of these variants.
     """
     profiles: list[CellProfile] = []
@@ -45,6 +51,7 @@ def explain(
     damaged = 0
     for directory in runs:
         run = load_run(directory)
+        calibration = run.calibration or calibration
         found, bad = load_profiles(directory)
         profiles += found
         damaged += bad
@@ -63,7 +70,11 @@ def explain(
         replace(one, label=labels.get(_cell(one.workload, one.params), ""))
         for pair in pairs for one in compare(profiles, *pair, groups)
     ]
-    return Explanation(tuple(differences), tuple(profiles), groups, damaged)
+    if calibration is not None:
+        differences = [
+            estimated(one, calibration) if one.caches else one for one in differences
+        ]
+    return Explanation(tuple(differences), tuple(profiles), groups, damaged, calibration)
 
 
 def of_runs(runs: Sequence[Path]) -> Explanation | None:

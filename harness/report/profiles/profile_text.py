@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.report.profiles.difference import AS_ONE, Change, ProfileDifference
+from harness.report.profiles.cycles import CYCLES
+from harness.report.profiles.difference import AS_ONE, MISSES, Change, ProfileDifference
 from harness.report.profiles.groups import Groups
 
 LIMIT = 15
@@ -12,9 +13,13 @@ LIMIT = 15
 HEADINGS = {
     AS_ONE: "as one", "loads": "loads", "stores": "stores", "branches": "branches",
     "calls": "calls", "locked": "locked", "tlb": "TLB", "messages": "wrmsr", "interrupts": "IPIs",
-    "string_operations": "strings", "string_bytes": "bytes",
+    "string_operations": "strings", "string_bytes": "bytes", "l1d_misses": "L1d",
+    "l1i_misses": "L1i", "l2_misses": "L2", "string_lines": "lines", "mispredicted": "wrong",
+    CYCLES: "cycles",
 }
 """What is counted beside instructions, and what a table calls it: see docs/explain.md."""
+MODELLED = frozenset((*MISSES, CYCLES))
+"""Columns that are there only where caches were modelled."""
 SMALL = 0.05
 """Differences below it, in instructions per operation, are not shown one by one."""
 
@@ -31,23 +36,30 @@ def render_all(
     return "\n\n".join(render(one, groups, limit) for one in differences)
 
 
+def counts_columns(one: ProfileDifference) -> dict[str, str]:
+    """Those of :data:`HEADINGS` that are known of a difference."""
+    return {
+        name: title for name, title in HEADINGS.items()
+        if name not in MODELLED or (one.caches and name in one.total.counts)
+    }
+
+
 def counts_rows(one: ProfileDifference, limit: int) -> Iterable[tuple[str, list[float]]]:
     """What else was counted, per operation: the whole on both sides, then differences.
 
-    Columns are those of :data:`HEADINGS`. Functions that differ in none are left out.
+    Columns are those of :func:`counts_columns`. Functions that differ in none are left out.
     """
-    whole = one.total.counts
-    yield f"all, {one.before}", [whole[name].before for name in HEADINGS]
-    yield f"all, {one.after}", [whole[name].after for name in HEADINGS]
-    yield "difference", _deltas(one.total)
-    differing = [change for change in one.functions if _differs(change)]
-    for change in differing[:limit]:
-        yield change.name, _deltas(change)
+    whole, columns = one.total.counts, counts_columns(one)
+    yield f"all, {one.before}", [whole[name].before for name in columns]
+    yield f"all, {one.after}", [whole[name].after for name in columns]
+    yield "difference", _deltas(one.total, columns)
+    rows = [(change.name, _deltas(change, columns)) for change in one.functions]
+    yield from [row for row in rows if any(abs(value) >= SMALL for value in row[1])][:limit]
 
 
 def counts_text(one: ProfileDifference, limit: int = LIMIT) -> str:
     """The same as a table for a terminal."""
-    head = " ".join(f"{title:>9}" for title in HEADINGS.values())
+    head = " ".join(f"{title:>9}" for title in counts_columns(one).values())
     rows = [
         f"  {name[:30]:30} " + " ".join(f"{value:>9,.1f}" for value in values)
         for name, values in counts_rows(one, limit)
@@ -56,12 +68,8 @@ def counts_text(one: ProfileDifference, limit: int = LIMIT) -> str:
     return "\n".join([title, f"  {'':30} {head}", *rows])
 
 
-def _deltas(change: Change) -> list[float]:
-    return [change.counts[name].after - change.counts[name].before for name in HEADINGS]
-
-
-def _differs(change: Change) -> bool:
-    return any(abs(value) >= SMALL for value in _deltas(change))
+def _deltas(change: Change, columns: Iterable[str]) -> list[float]:
+    return [change.counts[name].after - change.counts[name].before for name in columns]
 
 
 def _lines(one: ProfileDifference, groups: Groups, limit: int) -> Iterable[str]:

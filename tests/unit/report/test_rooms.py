@@ -12,7 +12,7 @@ from harness.cli.report_command import place_for
 from tests.places import ROOT
 
 REPORT = ROOT / "harness" / "report"
-ROOMS = ("data", "analysis", "plots", "profiles", "pages")
+ROOMS = ("data", "analysis", "profiles", "plots", "pages")
 MODULES = sorted(REPORT.rglob("*.py"))
 KNOWS = re.compile(r"\bletter\b|VmPTE|VmRSS|vmpte|FREE_USER_PTE|multi-fault|\"(before|after)\"",
                    re.IGNORECASE)
