@@ -123,6 +123,13 @@ class Lab:
             progress=self.progress, layout=layout,
         )
 
+    def types(self, build: Build) -> Path | None:
+        """An object file with the types of a build, made if need be; None where none are needed
+        or none can be had, which is said."""
+        from harness.kernel.build.typesobject import make_types  # noqa: PLC0415
+
+        return make_types(self.workspace, self.project, build, self.progress)
+
     def image(self, mirror: str | None = None) -> Image:
         """The root file system of guests, made if it is not in the cache."""
         from harness.image.rootfs import get_image  # noqa: PLC0415

@@ -49,6 +49,7 @@ def ltp(
     test_seconds: TestSeconds = None,
     confirm: suite_options.Confirm = None,
     jobs: suite_options.Guests = None,
+    dump: suite_options.Dump = None,
     resume: suite_options.Resume = None,
     accel: common.AccelName = None,
     smp: common.Smp = None,
@@ -72,5 +73,5 @@ def ltp(
     suite_options.run(lab, call, SuiteOptions(
         variants=variants, wanted=tests, ltp=tree, lists=lists, skip_file=skip_file,
         test_seconds=test_seconds, accel=accel, smp=smp, memory=memory, append=append,
-        confirm=confirm, jobs=jobs,
+        confirm=confirm, jobs=jobs, dump=dump or None,
     ), usual=NAME, only=NAME)

@@ -43,6 +43,7 @@ def stability(
     machine: common.MachineName = None,
     confirm: suite_options.Confirm = None,
     jobs: suite_options.Guests = None,
+    dump: suite_options.Dump = None,
     resume: suite_options.Resume = None,
     out: suite_options.Out = None,
     dry_run: common.DryRun = False,
@@ -62,5 +63,5 @@ def stability(
     suite_options.run(lab, call, SuiteOptions(
         variants=variants, wanted=tests, minutes=minutes, seed=seed, threads=threads,
         accel=accel, smp=smp, memory=memory, append=append, machine=machine,
-        confirm=confirm, jobs=jobs,
+        confirm=confirm, jobs=jobs, dump=dump or None,
     ), usual=USUAL)

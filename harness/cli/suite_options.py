@@ -41,6 +41,14 @@ Confirm = Annotated[
 Guests = Annotated[
     int | None, typer.Option("-j", "--jobs", min=1, help="Guests at a time [harness.toml, else 1].")
 ]
+Dump = Annotated[
+    bool | None,
+    typer.Option(
+        "--dump",
+        help="Keep the memory of a guest that crashes or hangs, for drgn; a kernel stops at its "
+        "first oops.",
+    ),
+]
 Resume = Annotated[
     Path | None,
     typer.Option(

@@ -204,6 +204,9 @@ class SuitePlan(FrozenRecord):
     """Guests at a time."""
     confirm: bool = True
     """Whether what differs is repeated."""
+    dump: bool = False
+    """Whether the memory of guests that crash or hang is kept. Their kernels then stop at the
+    first oops."""
     ltp: str = ""
     """The LTP tree, for suites that take one."""
     lists: list[str] = Field(default_factory=list)

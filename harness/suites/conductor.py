@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from harness.core import moments
 from harness.core.errors import HarnessError, UserError
 from harness.core.plurals import plural
+from harness.dumps.keeping import FREEZE, DumpKeeper
+from harness.dumps.opening import require_drgn
 from harness.kernel.build.builds import Build
 from harness.kernel.build.decode import decode
 from harness.kernel.source.sources import find_source
@@ -48,6 +50,8 @@ def conduct(lab: Workbench, plan: SuitePlan, directory: Path) -> SuiteOutcome:
     building, booting or planning raises, with the run's record written first.
     """
     suite = find_suite(plan.suite)
+    if plan.dump:
+        require_drgn()
     tests = list(plan.tests) or suite.tests(lab, plan)  # a wrong name must not cost a build
     writer, earlier = _open(lab, plan, directory)
     for variant in alone(plan):
@@ -135,7 +139,8 @@ class Boots:
         """A boot that is not started yet."""
         number, plan = next(self.numbers), self.plan
         session = self.lab.boot(
-            self.build, smp=plan.smp, memory=plan.memory, append=plan.cmdline, accel=plan.accel,
+            self.build, smp=plan.smp, memory=plan.memory,
+            append=f"{plan.cmdline}{FREEZE if plan.dump else ''}", accel=plan.accel,
             directory=self.writer.directory / BOOTS / f"{self.build.variant}-{number:02d}",
             disks=self.disks, gdb=self.gdb,
             crowd=shards.crowding(plan.jobs, plan.smp, plan.memory),
@@ -144,6 +149,17 @@ class Boots:
         return TestBoot(
             number, self.build.variant, session, self.writer.directory, self.writer.boot
         )
+
+
+def dump_keeper(
+    lab: Workbench, plan: SuitePlan, build: Build, directory: Path
+) -> DumpKeeper | None:
+    """What keeps the memory of a build's guests, where the plan asks for it."""
+    if not plan.dump:
+        return None
+    return DumpKeeper(
+        directory, build.vmlinux, lab.types(build), build.release, plan.memory, lab.progress
+    )
 
 
 class _Conductor:
@@ -155,6 +171,7 @@ class _Conductor:
         self.lab, self.suite, self.writer, self.found = lab, suite, writer, found
         self.builds: dict[str, Build] = {}
         self.boots: dict[str, Boots] = {}
+        self.keepers: dict[str, DumpKeeper | None] = {}
 
     @property
     def plan(self) -> SuitePlan:
@@ -201,6 +218,7 @@ class _Conductor:
         self.writer.save()
         for variant, build in self.builds.items():
             self.boots[variant] = Boots.of(self.lab, plan, build, disks, self.writer)
+            self.keepers[variant] = dump_keeper(self.lab, plan, build, self.writer.directory)
 
     def _ask(self) -> list[PlannedTest]:
         """Ask a guest of the first variant which tests there are."""
@@ -225,7 +243,7 @@ class _Conductor:
             return
         runner = SuiteRunner(
             self.suite, variant, self.boots[variant], self.writer.directory / f"tests-{variant}",
-            prepare=self._prepare, attempt=attempt,
+            prepare=self._prepare, attempt=attempt, keeper=self.keepers[variant],
         )
         again = f", repetition {attempt}" if attempt else ""
         title = f"{self.suite.name} on {variant}: {plural(len(tests), 'test')}{again}"

@@ -11,9 +11,10 @@ import jinja2
 
 from harness.core.plurals import plural
 from harness.core.workspace import write_atomic
+from harness.dumps.keeping import told
 from harness.records.night import NightRow
 from harness.records.store import load_boots
-from harness.records.verdicts import BAD
+from harness.records.verdicts import BAD, Verdict
 from harness.suites import formats
 from harness.suites.history import NightTotals, summarize_nights
 from harness.suites.outcome import PAGE_FILE, SuiteOutcome
@@ -38,7 +39,10 @@ def write_page(outcome: SuiteOutcome) -> Path:
         false_starts=[(boot, start) for boot in boots for start in boot.false_starts],
         differences=outcome.differences,
         bugs=[(bug, _oops(directory, bug)) for bug in outcome.bugs],
-        failures=[(verdict, formats.own_words(directory, verdict)) for verdict in bad],
+        failures=[
+            (verdict, formats.own_words(directory, verdict), _shown(directory, verdict))
+            for verdict in bad
+        ],
         tests=formats.by_test(verdicts),
         commands={(v.test, v.seed): v.command for v in verdicts},
     )
@@ -50,6 +54,12 @@ def _oops(directory: Path, bug: Bug) -> str:
     """A bug's text with addresses resolved, as the run wrote it, or as the console said it."""
     path = directory / "oopses" / f"{bug.signature.ident}.txt"
     return path.read_text(errors="replace") if path.exists() else bug.text
+
+
+def _shown(directory: Path, verdict: Verdict) -> str:
+    """What the dump behind a verdict shows; empty when there is none."""
+    path = told(directory / verdict.dump)
+    return path.read_text(errors="replace") if verdict.dump and path.exists() else ""
 
 
 @dataclass(frozen=True)
