@@ -16,7 +16,10 @@ from harness.records.night import NightRow
 from harness.records.store import load_boots
 from harness.records.verdicts import BAD, Verdict
 from harness.suites import formats
+from harness.suites.formats import JUNIT_FILE
 from harness.suites.history import NightTotals, summarize_nights
+from harness.suites.kcidb import KCIDB_FILE
+from harness.suites.nightstats import by_kernel, flaky, groups
 from harness.suites.outcome import PAGE_FILE, SuiteOutcome
 from harness.suites.suiteplan import alone
 from harness.suites.triage import Bug
@@ -80,20 +83,26 @@ def write_nights(root: Path, rows: Sequence[NightRow]) -> Path:
         (suite, variant, total, night_bars(total))
         for (suite, variant), total in sorted(summarize_nights(rows).items())
     ]
+    seldom = groups(rows)
     nights = {
-        night: [(row, _page_of(root, row)) for row in rows if row.night == night]
+        night: [
+            (row, _there(root, row, PAGE_FILE), _there(root, row, JUNIT_FILE))
+            for row in rows if row.night == night
+        ]
         for night in sorted({row.night for row in rows}, reverse=True)
     }
     path = root / INDEX_FILE
-    write_atomic(
-        path, _environment().get_template("nights.html.j2").render(totals=totals, nights=nights)
-    )
+    write_atomic(path, _environment().get_template("nights.html.j2").render(
+        totals=totals, nights=nights, groups=seldom, kernels=by_kernel(seldom),
+        flaky=flaky(root, rows),
+        kcidb={night for night in nights if (root / night / KCIDB_FILE).exists()},
+    ))
     return path
 
 
-def _page_of(root: Path, row: NightRow) -> str:
-    """Where the page of a part's run is, relative to ``root``; empty when it is not there."""
-    page = Path(row.night) / row.part / PAGE_FILE
+def _there(root: Path, row: NightRow, name: str) -> str:
+    """Where a file of a part's run is, relative to ``root``; empty when it is not there."""
+    page = Path(row.night) / row.part / name
     return str(page) if (root / page).exists() else ""
 
 
