@@ -220,3 +220,7 @@ class SuitePlan(FrozenRecord):
     tests: list[PlannedTest] = Field(default_factory=list)
     """Known once a guest was asked. What is here and has no verdict was not run."""
     comparisons: list[Pair] = Field(default_factory=list)
+
+    def resuming(self, directory: str) -> str:
+        """The command that goes on with a run of this plan, for people."""
+        return f"harness stability --resume {directory}"
