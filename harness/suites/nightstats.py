@@ -62,7 +62,9 @@ def _cut(hours: float) -> float:
 
 
 def span(hours: float) -> str:
-    """Hours with three digits; what is short, in minutes."""
+    """Hours with three digits; what is short, in minutes or seconds."""
+    if hours < 1 / 60:
+        return f"{3600 * hours:.2g} s"
     if hours < 1:
         return f"{60 * hours:.2g} min"
     return f"{hours:.0f} h" if hours >= 99.5 else f"{hours:.3g} h"

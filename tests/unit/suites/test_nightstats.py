@@ -29,6 +29,7 @@ def test_failures_have_a_rate_and_a_bound() -> None:
     # The exact bounds of Poisson's distribution for 2 and 5 events: 6.296 and 10.51.
     assert Rate(2, 412).words() == "2 in 412 h: one in 206 h, less than one in 65.4 h"
     assert Rate(5, 100).bound == pytest.approx(0.10513, rel=1e-4)
+    assert Rate(0, 0.006).words() == "0 in 22 s: less than one in 7.2 s"
     assert Rate(1, 0.5).words() == "1 in 30 min: one in 30 min, less than one in 6.3 min"
 
 
