@@ -61,7 +61,7 @@ def test_a_fleet_says_what_one_process_says(
     run = tmp_path / "run"
     outcome = batchclient.conduct(fleet, run, stage)
     assert batchpretence.said(run) == WHOLE and load_run(run).status == "complete"
-    assert outcome.exit_code == 0 and len({pid for _, pid in begun(stage)}) == 2
+    assert outcome.exit_code == 0 and len({pid for _, pid in begun(stage)}) >= 2
     found = load_boots(run)[0]
     assert {one.ran_on for one in found} == set(load_run(run).hosts)
     assert len(set(batchpretence.boots(run))) == len(found) == 6, "three batches a variant"
