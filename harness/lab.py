@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from harness.measure.planning import Overrides
     from harness.records.hosts import Host
     from harness.records.plans import Pair, Plan, SuitePlan
+    from harness.suites.batches import Spreading
     from harness.suites.outcome import SuiteOutcome
     from harness.suites.suiteplan import SuiteOptions
 
@@ -122,6 +123,13 @@ class Lab:
             wanted=Wanted(mirror=mirror, origin=origin), jobs=jobs, patches=patches, force=force,
             progress=self.progress, layout=layout,
         )
+
+    def types(self, build: Build) -> Path | None:
+        """An object file with the types of a build, made if need be; None where none are needed
+        or none can be had, which is said."""
+        from harness.kernel.build.typesobject import make_types  # noqa: PLC0415
+
+        return make_types(self.workspace, self.project, build, self.progress)
 
     def image(self, mirror: str | None = None) -> Image:
         """The root file system of guests, made if it is not in the cache."""
@@ -475,13 +483,14 @@ class Lab:
 
     def test(
         self, suite: str | SuitePlan, options: SuiteOptions | None = None, *,
-        directory: Path | None = None,
+        directory: Path | None = None, fleet: FleetChoice | None = None,
     ) -> SuiteOutcome:
         """Run a suite of tests on variants, compare them, and leave a run in ``directory``.
 
         ``suite`` is a name (``options`` says the rest; what it does not say is harness.toml's) or
         a plan. A directory that holds a run of the same plan already is gone on with; without one
-        a new one is made below the project's results. Raises :class:`UserError` for what the user
+        a new one is made below the project's results. With a ``fleet`` its workers run the tests.
+        Raises :class:`UserError` for what the user
         can mend and :class:`InfrastructureError` when no guest comes up; a crash is a verdict.
         """
         from harness.suites.conductor import conduct  # noqa: PLC0415
@@ -492,8 +501,22 @@ class Lab:
             if isinstance(suite, str) else suite
         )
         lab = self.on_base(plan.base or None).on_machine(plan.machine)
-        with lab._held(plan.variants):
-            return conduct(lab, plan, directory or self.run_directory(plan.suite))
+        place = directory or self.run_directory(plan.suite)
+        with lab._suite_fleet(plan, fleet) as spreading, lab._held(plan.variants):
+            return conduct(lab, plan, place, spreading)
+
+    @contextlib.contextmanager
+    def _suite_fleet(
+        self, plan: SuitePlan, fleet: FleetChoice | None
+    ) -> Iterator[Spreading | None]:
+        """What runs a suite's tests: a fleet, or None for this process itself."""
+        if fleet is None:
+            yield None
+            return
+        from harness.fleet.batching import suite_fleet  # noqa: PLC0415
+
+        with suite_fleet(self, fleet, plan) as spreading:
+            yield spreading
 
     def reserve(self, directory: Path | None) -> None:
         """That a run can be written: to a directory, or below the project's results.

@@ -13,8 +13,9 @@ import typer
 
 from harness.cli import common
 from harness.core.deadline import Deadline
-from harness.core.errors import UserError
+from harness.core.errors import GuestCrash, UserError
 from harness.core.proc import need
+from harness.dumps.keeping import FREEZE, DumpKeeper, told
 
 if TYPE_CHECKING:
     from harness.lab import Lab
@@ -39,6 +40,14 @@ Timeout = Annotated[
 ]
 Programs = Annotated[
     bool, typer.Option("--programs", help="Push all of guest/ to /opt/harness first.")
+]
+Dump = Annotated[
+    Path | None,
+    typer.Option(
+        "--dump", metavar="DIR",
+        help="Put the memory of a guest that the command crashes there, for drgn; the kernel stops "
+        "at its first oops.",
+    ),
 ]
 
 
@@ -105,6 +114,7 @@ def run(
     boot_timeout: BootTimeout = None,
     push: Push = None,
     programs: Programs = False,
+    dump: Dump = None,
     source: common.SourceDir = None,
     dry_run: common.DryRun = False,
     quiet: common.Quiet = False,
@@ -127,11 +137,12 @@ def run(
         )))
         return
     files = _files(push) + (_executables(lab.programs()) if programs else [])
+    keeper = _keeper(lab, name, dump, memory, source)
     session = lab.boot(
-        name, smp=smp, memory=memory, append=append or "", accel=accel, source=source,
-        ssh_port=ssh_port or 0, boot_seconds=boot_timeout,
+        name, smp=smp, memory=memory, append=f"{append or ''}{FREEZE if dump else ''}",
+        accel=accel, source=source, ssh_port=ssh_port or 0, boot_seconds=boot_timeout,
     )
-    with _ready(lab, session):
+    with _ready(lab, session), _dumped(lab, session, keeper):
         _push(session, files)
         result = session.run(
             command[0] if len(command) == 1 else shlex.join(command), deadline=Deadline(timeout),
@@ -151,6 +162,41 @@ def _ready(lab: Lab, session: Session) -> Iterator[None]:
     with session:
         lab.progress.say(f"ready after {session.seconds_to_ready or 0.0:.1f} s")
         yield
+
+
+def _keeper(
+    lab: Lab, variant: str, directory: Path | None, memory: str | None, source: Path | None
+) -> DumpKeeper | None:
+    """What keeps a crashed guest's memory in a directory, if it is to be kept."""
+    if directory is None:
+        return None
+    from harness.dumps.opening import require_drgn  # noqa: PLC0415
+    from harness.project.machine_tables import GUEST  # noqa: PLC0415
+
+    if lab.where != GUEST:
+        raise UserError(f"{lab.where} is a real computer, whose memory only its own crash kernel "
+                        "can dump", hint="leave --dump out; docs/hosts.md has the way of kdump")
+    require_drgn()
+    build = lab.build(variant, source=source)
+    types = None if source else lab.types(build)
+    return DumpKeeper(
+        directory, build.vmlinux, types, build.release, memory or lab.project.config.guest.memory,
+        lab.progress,
+    )
+
+
+@contextlib.contextmanager
+def _dumped(lab: Lab, session: Session, keeper: DumpKeeper | None) -> Iterator[None]:
+    """Keep the memory of a guest whose kernel dies in the block, and say what it shows."""
+    try:
+        yield
+    except GuestCrash as crash:
+        if keeper is not None:
+            place = keeper.take(session, session.directory.name, crash.oops, crash.message)
+            if place:
+                lab.progress.say(f"the guest's memory: {keeper.directory / place}")
+                common.say(told(keeper.directory / place).read_text())
+        raise
 
 
 def _files(push: list[Path] | None) -> list[Path]:

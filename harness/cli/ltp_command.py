@@ -49,6 +49,9 @@ def ltp(
     test_seconds: TestSeconds = None,
     confirm: suite_options.Confirm = None,
     jobs: suite_options.Guests = None,
+    dump: suite_options.Dump = None,
+    fleet: common.FleetPlace = None,
+    workers: common.Workers = None,
     resume: suite_options.Resume = None,
     accel: common.AccelName = None,
     smp: common.Smp = None,
@@ -68,9 +71,10 @@ def ltp(
     from harness.suites.suiteplan import SuiteOptions  # noqa: PLC0415
 
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    call = suite_options.Call(None, base, resume, out, dry_run, as_json)
+    call = suite_options.Call(None, base, resume, out, dry_run, as_json,
+                              common.fleet(fleet, workers))
     suite_options.run(lab, call, SuiteOptions(
         variants=variants, wanted=tests, ltp=tree, lists=lists, skip_file=skip_file,
         test_seconds=test_seconds, accel=accel, smp=smp, memory=memory, append=append,
-        confirm=confirm, jobs=jobs,
+        confirm=confirm, jobs=jobs, dump=dump or None,
     ), usual=NAME, only=NAME)

@@ -31,6 +31,8 @@ def nightly(
         Path | None,
         typer.Option("--ltp", metavar="DIR", help="An installed LTP tree [harness.toml]."),
     ] = None,
+    fleet: common.FleetPlace = None,
+    workers: common.Workers = None,
     dry_run: common.DryRun = False,
     quiet: common.Quiet = False,
     verbose: common.Verbose = False,
@@ -49,7 +51,12 @@ def nightly(
     if unfinished and nights.unfinished(nights.nights_folder(lab)) is None:
         lab.progress.say("no night is unfinished")
         return
-    end = nights.hold(lab, hours=hours, new=new, ltp=ltp)
+    if (choice := common.fleet(fleet, workers)) is None:
+        end = nights.hold(lab, hours=hours, new=new, ltp=ltp)
+    else:
+        end = nights.hold(lab, hours=hours, new=new, ltp=ltp, conduct=lambda _, plan, directory: (
+            lab.test(plan, directory=directory, fleet=choice)
+        ))
     lab.progress.say(f"{end.verdict}: {end.page}")
     if end.code:
         raise typer.Exit(end.code)

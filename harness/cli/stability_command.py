@@ -43,6 +43,9 @@ def stability(
     machine: common.MachineName = None,
     confirm: suite_options.Confirm = None,
     jobs: suite_options.Guests = None,
+    dump: suite_options.Dump = None,
+    fleet: common.FleetPlace = None,
+    workers: common.Workers = None,
     resume: suite_options.Resume = None,
     out: suite_options.Out = None,
     dry_run: common.DryRun = False,
@@ -58,9 +61,10 @@ def stability(
     from harness.suites.suiteplan import SuiteOptions  # noqa: PLC0415
 
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    call = suite_options.Call(suite, base, resume, out, dry_run, as_json)
+    call = suite_options.Call(suite, base, resume, out, dry_run, as_json,
+                              common.fleet(fleet, workers))
     suite_options.run(lab, call, SuiteOptions(
         variants=variants, wanted=tests, minutes=minutes, seed=seed, threads=threads,
         accel=accel, smp=smp, memory=memory, append=append, machine=machine,
-        confirm=confirm, jobs=jobs,
+        confirm=confirm, jobs=jobs, dump=dump or None,
     ), usual=USUAL)

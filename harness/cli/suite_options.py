@@ -13,6 +13,7 @@ from harness.cli.common import Words
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
+    from harness.fleet.engine import FleetChoice
     from harness.lab import Lab
     from harness.records.plans import SuitePlan
     from harness.suites.suiteplan import SuiteOptions
@@ -41,6 +42,14 @@ Confirm = Annotated[
 Guests = Annotated[
     int | None, typer.Option("-j", "--jobs", min=1, help="Guests at a time [harness.toml, else 1].")
 ]
+Dump = Annotated[
+    bool | None,
+    typer.Option(
+        "--dump",
+        help="Keep the memory of a guest that crashes or hangs, for drgn; a kernel stops at its "
+        "first oops.",
+    ),
+]
 Resume = Annotated[
     Path | None,
     typer.Option(
@@ -64,6 +73,7 @@ class Call:
     out: Path | None
     dry_run: bool
     as_json: bool
+    fleet: FleetChoice | None = None
 
 
 def run(
@@ -73,6 +83,8 @@ def run(
 
     ``usual``: the suite when none is named; ``only``: the one whose runs are gone on with.
     """
+    if call.fleet and options.jobs is not None:
+        raise UserError("the workers of a fleet are the guests at a time", hint="leave --jobs out")
     if call.resume is not None:
         plan, directory = _recorded(call, call.resume, options, only)
     else:
@@ -80,7 +92,7 @@ def run(
     if call.dry_run:
         common.say(describe(lab, plan))
         return
-    outcome = lab.test(plan, directory=directory)
+    outcome = lab.test(plan, directory=directory, fleet=call.fleet)
     if call.as_json:
         common.say(outcome.summary().model_dump_json(indent=1))
     else:

@@ -1,1 +1,1 @@
-"""The same boots on many hosts, by Dask distributed: each task is a group of boots of one seed."""
+"""The same on many hosts, by Dask distributed: a task is the boots of one seed, or some tests."""

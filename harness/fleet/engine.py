@@ -36,7 +36,7 @@ from harness.core.plurals import plural
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.fleet import working
-from harness.records.plans import Plan
+from harness.records.plans import Plan, SuitePlan
 
 LOCAL = "local"
 GUEST = "guest"
@@ -98,7 +98,7 @@ class Connection:
 
 @contextlib.contextmanager
 def connected(
-    choice: FleetChoice, plan: Plan, workspace: Workspace, progress: Progress
+    choice: FleetChoice, plan: Plan | SuitePlan, workspace: Workspace, progress: Progress
 ) -> Iterator[Connection]:
     """A connection with at least one worker that does boots.
 
@@ -129,9 +129,13 @@ def require_dask() -> None:
         ) from None
 
 
-def usual_workers(plan: Plan) -> int:
+def usual_workers(plan: Plan | SuitePlan) -> int:
     """How many guests of a plan this computer can run at a time without them sharing a CPU."""
-    threads = 1 if all(block.counts for block in plan.blocks) else max(1, plan.smp)
+    counts = (
+        all(block.counts for block in plan.blocks) if isinstance(plan, Plan)
+        else plan.accel == "icount"
+    )
+    threads = 1 if counts else max(1, plan.smp)
     cpus = len(os.sched_getaffinity(0)) // threads
     memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") - RESERVE
     each = sizes.parse(plan.memory, "memory") if plan.memory else 2**30

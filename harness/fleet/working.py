@@ -75,22 +75,27 @@ def perform(job: BootJob) -> JobResult:
         samples = load_samples(directory)[0][len(job.earlier):]
         return JobResult(
             host, name, tuple(load_boots(directory)[0]), tuple(samples),
-            tuple(load_profiles(directory)[0]), _packed(directory / "boots"),
+            tuple(load_profiles(directory)[0]), packed(directory / "boots"),
             error.line() if error else "", error.exit_code if error else 0,
         )
 
 
 def _ready(job: BootJob, desk: WorkerDesk, directory: Path) -> Stand:
-    if job.version != harness.__version__:
-        raise UserError(
-            f"this host has harness {harness.__version__}, the client {job.version}",
-            hint="install the same on all",
-        )
+    check_version(job.version)
     # Before the bench: what was measured earlier is not measured again.
     writer = RunWriter(directory, _run(job))
     if job.earlier:
         writer.samples(job.earlier)
     return job.make(job, desk, directory)
+
+
+def check_version(client: str) -> None:
+    """That this host has the client's harness; raises :class:`UserError`."""
+    if client != harness.__version__:
+        raise UserError(
+            f"this host has harness {harness.__version__}, the client {client}",
+            hint="install the same on all",
+        )
 
 
 def _run(job: BootJob) -> Run:
@@ -102,7 +107,7 @@ def host_name() -> str:
     return re.sub(r"[^\w.+-]+", "-", socket.gethostname()).strip("-.+")[:100] or "host"
 
 
-def _packed(folder: Path) -> bytes:
+def packed(folder: Path) -> bytes:
     """A directory as a compressed archive; empty when there is none."""
     if not folder.is_dir():
         return b""
@@ -114,7 +119,7 @@ def _packed(folder: Path) -> bytes:
 
 
 def unpack(files: bytes, folder: Path) -> None:
-    """What :func:`_packed` made, into a directory; nothing can get out of it."""
+    """What :func:`packed` made, into a directory; nothing can get out of it."""
     if not files:
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 READY = r"pte-harness: (ready|failed: .*)"
 WRONG_CLOCK = "tsc: PIT calibration deviates from"  # and the kernel takes the worse of the two
+DUMP_SECONDS = 300.0
 BOOT_SECONDS = 20.0  # under KVM with a production kernel; scaled by accel and kernel
 
 
@@ -215,6 +216,12 @@ class Guest:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self.scaled(5.0))
         self.kill()
+
+    def dump(self, path: Path) -> None:
+        """Write its memory to a file; see :class:`harness.machine.session.Session`."""
+        if self._monitor is None or self._process is None or self._process.poll() is not None:
+            raise InfrastructureError("QEMU has ended already")
+        self._monitor.dump(path, DUMP_SECONDS)
 
     def kill(self) -> None:
         """End QEMU now and release everything; safe to call twice."""

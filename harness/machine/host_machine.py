@@ -81,7 +81,10 @@ def make_host(
 ) -> HostMachine:
     """The machine of a table; its paths are relative to ``root``. Nothing is asked of it yet."""
     key = root / Path(table.key).expanduser() if table.key else None
-    door = Door(table.port, key, table.host_key, table.address, table.user, table.proxy)
+    door = Door(
+        table.port, key, table.host_key, table.address, table.user, table.proxy,
+        table.silence_seconds * table.patience,
+    )
 
     def ssh(check: Callable[[], None], lost: Callable[[], None]) -> Wire:
         return HostLink(door, name, check, lost)

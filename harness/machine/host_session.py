@@ -254,6 +254,12 @@ class HostSession:
                 self.run("true", seconds=ANSWER_S)
                 time.sleep(5.0)
 
+    def dump(self, path: Path) -> None:
+        """Nobody can from outside; docs/hosts.md says how its own crash kernel does."""
+        raise InfrastructureError(
+            f"{self.machine} is a real computer, whose memory only its own crash kernel can dump"
+        )
+
     def power_off(self) -> None:
         """Put the clocks back and send it home; returns when its own kernel answers.
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import re
 import socket
+from pathlib import Path
 from typing import Any
 
 from qemu.qmp import QMPClient, QMPError
@@ -54,6 +55,17 @@ class Monitor:
             for question in ("info registers -a", "info pic", "info irq", *apics)
         )
 
+    def dump(self, path: Path, seconds: float) -> None:
+        """Stop the guest for good and write its memory to a file, in kdump's flattened format.
+
+        Raises :class:`InfrastructureError` when QEMU cannot, or is not done in ``seconds``.
+        """
+        self._execute("stop")
+        # Without its page tables: those of a kernel that crashed may lead anywhere.
+        self._execute("dump-guest-memory", {
+            "paging": False, "protocol": f"file:{path.absolute()}", "format": "kdump-zlib",
+        }, seconds)
+
     def close(self) -> None:
         """Drop the connection; leaves no task behind, even when interrupted meanwhile."""
         try:
@@ -69,9 +81,11 @@ class Monitor:
             self._loop.close()
             self._socket.close()
 
-    def _execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+    def _execute(
+        self, command: str, arguments: dict[str, Any] | None = None, seconds: float = 10.0
+    ) -> Any:
         try:
-            return self._run(asyncio.wait_for(self._client.execute(command, arguments), 10.0))
+            return self._run(asyncio.wait_for(self._client.execute(command, arguments), seconds))
         except (QMPError, TimeoutError, EOFError, OSError) as error:
             raise InfrastructureError(f"QEMU did not answer {command}: {error}") from error
 

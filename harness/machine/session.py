@@ -124,6 +124,14 @@ class Session(Protocol):
         """Wait, for as long as it takes, until it ends by itself: somebody else uses it now."""
         ...
 
+    def dump(self, path: Path) -> None:
+        """Write its memory to a file; it is stopped for good, and is only to be ended behind it.
+
+        Raises :class:`InfrastructureError` for a machine that is gone, and for a real one: its
+        own crash kernel does it.
+        """
+        ...
+
     def kill(self) -> None:
         """End it now and release everything; safe to call twice."""
         ...

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import shlex
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ CHUNK = 32768
 WRITE_S = 120.0
 _LOST = (paramiko.SSHException, EOFError, OSError)
 LATE_OUTPUT_S = 3.0  # output that comes behind its program's exit status
+BEATS = 4  # signs of life in the time that may pass without one
 LOST_PATIENCE_S = 5.0  # a dead connection may precede its oops on the serial line
 
 
@@ -48,6 +50,8 @@ class Door:
     """Another one than root runs everything by ``sudo``, without a password."""
     proxy: str = ""
     """A command whose input and output are the connection; ``%h`` and ``%p`` are filled in."""
+    silence: float = 0.0
+    """Seconds without an answer of sshd's after which the connection is given up; 0: never."""
 
     def expected(self) -> paramiko.PKey:
         """The key that the machine must have; :class:`UserError` when nobody knows it."""
@@ -97,6 +101,29 @@ class Door:
     def wrapped(self, command: str) -> str:
         """A command as it is sent: by sudo for another user than root."""
         return command if self.user == "root" else f"sudo -n sh -c {shlex.quote(command)}"
+
+
+class Pulse(threading.Thread):
+    """Asks sshd for a sign of life now and then, and gives a connection up that has none.
+
+    Who waits for a program on it then meets a lost connection, instead of the program's deadline.
+    """
+
+    def __init__(self, transport: paramiko.Transport, silence: float) -> None:
+        super().__init__(name="ssh pulse", daemon=True)
+        self._transport, self._silence = transport, silence
+
+    def run(self) -> None:
+        """Until the connection is closed, by whomever."""
+        while self._transport.is_active():
+            end = threading.Timer(self._silence, self._transport.close)
+            end.daemon = True
+            end.start()
+            with contextlib.suppress(*_LOST):
+                # Nobody knows this request: sshd says so, which is an answer.
+                self._transport.global_request("keepalive@pte-harness", wait=True)
+            end.cancel()
+            self._transport.join(self._silence / BEATS)  # ends with the connection
 
 
 class RemoteProcess:
@@ -270,6 +297,8 @@ class SshLink:
                     continue
                 transport.set_keepalive(0)
                 self._door, self._transport = door, transport
+                if door.silence:
+                    Pulse(transport, door.silence).start()
                 return
             if deadline.expired:
                 break

@@ -109,6 +109,9 @@ class HostTable(Strict):
     """From a reset or a reboot until the computer's own kernel answers: firmware takes minutes."""
     quiet_seconds: float = Field(default=120.0, gt=0)
     """For how long the console of a kernel that boots may be silent."""
+    silence_seconds: float = Field(default=60.0, gt=0)
+    """For how long its sshd may leave us without an answer while a command runs; stretched by
+    ``patience``. Behind it the connection counts as lost."""
     patience: float = Field(default=1.0, gt=0)
     """How much slower than a present-day server it is; stretches every deadline of a command."""
     tuning: TuningTable = Field(default_factory=TuningTable)

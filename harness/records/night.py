@@ -40,7 +40,7 @@ class Night(Record):
 
 
 class NightRow(Record):
-    """One suite on one variant in one night: a line of ``history.jsonl``."""
+    """One suite on one variant in one night on one host: a line of ``history.jsonl``."""
 
     night: Name
     part: Name
@@ -49,6 +49,11 @@ class NightRow(Record):
     variant: Name
     kernel: str
     """Key of the build."""
+    release: str = ""
+    """As ``uname -r`` says it; empty in rows of before it was recorded, as are the next two."""
+    host: str = ""
+    """The host of a fleet, the real computer, or what CPUs the host has."""
+    accel: str = ""
     hours: float = 0.0
     """Host hours its tests took."""
     hours_since_crash: float = 0.0
@@ -56,4 +61,7 @@ class NightRow(Record):
     counts: dict[Word, int] = Field(default_factory=dict)
     """Planned tests by their verdict, repetitions not counted."""
     regressions: int = 0
+    """Of the variant; with several hosts they are in the first one's row."""
     crashes: int = 0
+    hangs: int = 0
+    """Guests that did not answer any more, with nothing on the console."""

@@ -204,6 +204,9 @@ class SuitePlan(FrozenRecord):
     """Guests at a time."""
     confirm: bool = True
     """Whether what differs is repeated."""
+    dump: bool = False
+    """Whether the memory of guests that crash or hang is kept. Their kernels then stop at the
+    first oops."""
     ltp: str = ""
     """The LTP tree, for suites that take one."""
     lists: list[str] = Field(default_factory=list)
@@ -217,3 +220,7 @@ class SuitePlan(FrozenRecord):
     tests: list[PlannedTest] = Field(default_factory=list)
     """Known once a guest was asked. What is here and has no verdict was not run."""
     comparisons: list[Pair] = Field(default_factory=list)
+
+    def resuming(self, directory: str) -> str:
+        """The command that goes on with a run of this plan, for people."""
+        return f"harness stability --resume {directory}"

@@ -48,6 +48,10 @@ class Verdict(Record):
     log: str = ""
     """The test's output, relative to the run's directory."""
 
+    dump: str = ""
+    """The guest's memory behind a crash or a hang, relative to the run's directory; what it shows
+    is in the file beside it that ends in ``.txt``. Empty: none was taken."""
+
     @property
     def ident(self) -> str:
         """The ID by which `harness reproduce` knows a test on a variant; no run is in it."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.core import moments
+from harness.core import digest, moments
 from harness.core.errors import HarnessError, UserError
 from harness.core.plurals import plural
+from harness.dumps.keeping import FREEZE, DumpKeeper
+from harness.dumps.opening import require_drgn
 from harness.kernel.build.builds import Build
 from harness.kernel.build.decode import decode
 from harness.kernel.source.sources import find_source
@@ -21,6 +25,7 @@ from harness.records.runs import Run, RunStatus
 from harness.records.store import RunWriter, is_run, load_run, load_verdicts
 from harness.records.verdicts import BAD, Verdict, not_run
 from harness.suites import shards
+from harness.suites.batches import PreparedSuite, Spread, Spreading, TestRound, cut
 from harness.suites.compare import CONFIRMATIONS, to_confirm
 from harness.suites.outcome import SuiteOutcome, line
 from harness.suites.registry import find_suite
@@ -40,21 +45,27 @@ OOPSES = "oopses"
 FOREVER = 7 * 86400.0  # seconds that a guest waits for a debugger
 
 
-def conduct(lab: Workbench, plan: SuitePlan, directory: Path) -> SuiteOutcome:
+def conduct(
+    lab: Workbench, plan: SuitePlan, directory: Path, spreading: Spreading | None = None
+) -> SuiteOutcome:
     """Run a suite on every variant, repeat what differs, judge; all of it is on disk as well.
+
+    With ``spreading`` others run the tests, in batches; this process alone writes the record.
 
     A directory that holds a run of this plan already is gone on with: tests that have a verdict
     are not repeated. Raises :class:`UserError` for a directory with another run, and what
     building, booting or planning raises, with the run's record written first.
     """
     suite = find_suite(plan.suite)
+    if plan.dump:
+        require_drgn()
     tests = list(plan.tests) or suite.tests(lab, plan)  # a wrong name must not cost a build
     writer, earlier = _open(lab, plan, directory)
     for variant in alone(plan):
         lab.progress.warn(f"{variant} is compared with nothing: no [[comparisons]] of harness.toml "
                           "names it with another variant of this run")
     try:
-        outcome = _Conductor(lab, suite, writer, earlier).run(tests)
+        outcome = _Conductor(lab, suite, writer, earlier, spreading).run(tests)
     except KeyboardInterrupt:
         _close(writer, "interrupted")
         lab.progress.warn(f"go on with: harness stability --resume {directory}")
@@ -110,6 +121,13 @@ def _close(writer: RunWriter, status: RunStatus) -> None:
     writer.save()
 
 
+def free_number(directory: Path, variant: str) -> int:
+    """The first number behind those of all boots of a variant that a run has."""
+    names = (path.name for path in (directory / BOOTS).glob(f"{variant}-[0-9]*"))
+    numbers = (name.removeprefix(f"{variant}-") for name in names)
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
+
+
 @dataclass(frozen=True)
 class Boots:
     """What boots guests of one build for a suite, each with a number and a directory of its own."""
@@ -128,14 +146,15 @@ class Boots:
         writer: RunWriter, *, gdb: bool = False,
     ) -> Boots:
         """The same, numbered on behind those that the run has already."""
-        taken = len(list((writer.directory / BOOTS).glob(f"{build.variant}-[0-9]*")))
-        return cls(lab, plan, build, disks, writer, count(taken), gdb)
+        free = free_number(writer.directory, build.variant)
+        return cls(lab, plan, build, disks, writer, count(free), gdb)
 
     def __call__(self) -> TestBoot:
         """A boot that is not started yet."""
         number, plan = next(self.numbers), self.plan
         session = self.lab.boot(
-            self.build, smp=plan.smp, memory=plan.memory, append=plan.cmdline, accel=plan.accel,
+            self.build, smp=plan.smp, memory=plan.memory,
+            append=f"{plan.cmdline}{FREEZE if plan.dump else ''}", accel=plan.accel,
             directory=self.writer.directory / BOOTS / f"{self.build.variant}-{number:02d}",
             disks=self.disks, gdb=self.gdb,
             crowd=shards.crowding(plan.jobs, plan.smp, plan.memory),
@@ -146,15 +165,30 @@ class Boots:
         )
 
 
+def dump_keeper(
+    lab: Workbench, plan: SuitePlan, build: Build, directory: Path
+) -> DumpKeeper | None:
+    """What keeps the memory of a build's guests, where the plan asks for it."""
+    if not plan.dump:
+        return None
+    return DumpKeeper(
+        directory, build.vmlinux, lab.types(build), build.release, plan.memory, lab.progress
+    )
+
+
 class _Conductor:
     """One run; ``found`` so far is not repeated."""
 
     def __init__(
-        self, lab: Workbench, suite: Suite, writer: RunWriter, found: list[Verdict]
+        self, lab: Workbench, suite: Suite, writer: RunWriter, found: list[Verdict],
+        spreading: Spreading | None,
     ) -> None:
+        self.spreading = spreading
+        self.disks: Sequence[Path] = ()
         self.lab, self.suite, self.writer, self.found = lab, suite, writer, found
         self.builds: dict[str, Build] = {}
         self.boots: dict[str, Boots] = {}
+        self.keepers: dict[str, DumpKeeper | None] = {}
 
     @property
     def plan(self) -> SuitePlan:
@@ -165,21 +199,61 @@ class _Conductor:
 
     def run(self, tests: Sequence[PlannedTest] | None) -> SuiteOutcome:
         """All of it; ``tests``: None when a guest is to be asked."""
-        shards.crowding(self.plan.jobs, self.plan.smp, self.plan.memory)  # before anything is built
+        if self.spreading is None:  # before anything is built
+            shards.crowding(self.plan.jobs, self.plan.smp, self.plan.memory)
         self._make_ready()
         if tests is None:
             tests = self._ask()
         self.writer.run.plan = self.plan.model_copy(update={"tests": list(tests)})
         self.writer.save()
-        for variant in self.plan.variants:
-            self._execute(variant, tests)
-        for pair in self.plan.comparisons if self.plan.confirm else []:
-            wanted = set(to_confirm(self.found, pair.baseline, pair.variant))
-            chosen = [test for test in tests if (test.name, test.seed) in wanted]
-            for attempt in range(1, CONFIRMATIONS + 1) if chosen else ():
-                for variant in (pair.baseline, pair.variant):
-                    self._execute(variant, chosen, attempt)
+        with self._execution() as execute:
+            execute([TestRound(variant, tuple(tests)) for variant in self.plan.variants])
+            for pair in self.plan.comparisons if self.plan.confirm else []:
+                wanted = set(to_confirm(self.found, pair.baseline, pair.variant))
+                chosen = tuple(test for test in tests if (test.name, test.seed) in wanted)
+                execute([
+                    TestRound(variant, chosen, attempt)
+                    for attempt in range(1, CONFIRMATIONS + 1) if chosen
+                    for variant in (pair.baseline, pair.variant)
+                ])
         return self._finish()
+
+    @contextlib.contextmanager
+    def _execution(self) -> Iterator[Callable[[Sequence[TestRound]], None]]:
+        """What executes rounds: this process, or others in batches."""
+        if self.spreading is None:
+            yield self._execute
+            return
+        prepared = PreparedSuite(self.lab, self.plan, self.builds, self.disks, self.writer)
+        with self.spreading(prepared) as spread:
+            yield partial(self._spread, spread)
+
+    def _spread(self, spread: Spread, rounds: Sequence[TestRound]) -> None:
+        """Have rounds executed elsewhere, all of them at once."""
+        left = [replace(one, tests=tuple(self._left(one))) for one in rounds]
+        taken = {
+            variant: free_number(self.writer.directory, variant) for variant in self.plan.variants
+        }
+        run = self.writer.run  # another one of that name on the same scheduler has other batches
+        name = f"{run.run}-{digest.key([run.run, run.started])[:8]}"
+        batches = cut(name, left, spread.guests, taken)
+        if batches:
+            spread.run(batches, self._take)
+
+    def _left(self, one: TestRound) -> list[PlannedTest]:
+        """The tests of a round that have no verdict yet."""
+        done = {
+            (v.test, v.seed) for v in self.found
+            if (v.variant, v.attempt) == (one.variant, one.attempt)
+        }
+        return [test for test in one.tests if (test.name, test.seed) not in done]
+
+    def _take(self, verdict: Verdict) -> None:
+        """Into the record."""
+        self.writer.verdict(verdict)
+        self.found.append(verdict)
+        if verdict.verdict in BAD:
+            self.lab.progress.warn(line(verdict))
 
     def _make_ready(self) -> None:
         """Kernels, disks, image; all of them into the record before the first boot."""
@@ -193,7 +267,7 @@ class _Conductor:
                     f"({known.key}, now {build.key})", hint="start a new one",
                 )
             run.kernels[variant] = build.kernel
-        disks = self.suite.disks(self.lab, plan)
+        disks = self.disks = self.suite.disks(self.lab, plan)
         chosen = self.lab.accel(plan.accel, self.builds[plan.variants[0]], plan.smp)
         run.accels = [chosen.record()]
         run.image = self.lab.image().record if plan.machine == GUEST else None
@@ -201,6 +275,7 @@ class _Conductor:
         self.writer.save()
         for variant, build in self.builds.items():
             self.boots[variant] = Boots.of(self.lab, plan, build, disks, self.writer)
+            self.keepers[variant] = dump_keeper(self.lab, plan, build, self.writer.directory)
 
     def _ask(self) -> list[PlannedTest]:
         """Ask a guest of the first variant which tests there are."""
@@ -215,28 +290,26 @@ class _Conductor:
     def _prepare(self, session: Session) -> None:
         self.suite.prepare(session, self.lab, self.plan)
 
-    def _execute(self, variant: str, tests: Sequence[PlannedTest], attempt: int = 0) -> None:
-        """Run the tests once, in as many guests at a time as were asked for."""
-        done = {
-            (v.test, v.seed) for v in self.found if (v.variant, v.attempt) == (variant, attempt)
-        }
-        queue = TestQueue(test for test in tests if (test.name, test.seed) not in done)
-        if not queue:
-            return
+    def _execute(self, rounds: Sequence[TestRound]) -> None:
+        """Execute rounds one after another, in as many guests at a time as were asked for."""
+        for one in rounds:
+            left = self._left(one)
+            if left:
+                self._execute_here(one, left)
+
+    def _execute_here(self, one: TestRound, left: Sequence[PlannedTest]) -> None:
+        variant = one.variant
         runner = SuiteRunner(
             self.suite, variant, self.boots[variant], self.writer.directory / f"tests-{variant}",
-            prepare=self._prepare, attempt=attempt,
+            prepare=self._prepare, attempt=one.attempt, keeper=self.keepers[variant],
         )
-        again = f", repetition {attempt}" if attempt else ""
-        title = f"{self.suite.name} on {variant}: {plural(len(tests), 'test')}{again}"
-        with self.lab.progress.task(title, len(tests)) as task:
-            verdicts = shards.run(runner, queue, self.plan.jobs)
-            for number, verdict in enumerate(verdicts, len(done) + 1):
-                self.writer.verdict(verdict)
-                self.found.append(verdict)
+        again = f", repetition {one.attempt}" if one.attempt else ""
+        title = f"{self.suite.name} on {variant}: {plural(len(one.tests), 'test')}{again}"
+        with self.lab.progress.task(title, len(one.tests)) as task:
+            verdicts = shards.run(runner, TestQueue(left), self.plan.jobs)
+            for number, verdict in enumerate(verdicts, len(one.tests) - len(left) + 1):
+                self._take(verdict)
                 task.update(number, verdict.test)
-                if verdict.verdict in BAD:
-                    self.lab.progress.warn(line(verdict))
 
     def _finish(self) -> SuiteOutcome:
         """Judge, and write what is made from the run's files."""

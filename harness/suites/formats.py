@@ -18,6 +18,7 @@ from harness.records.verdicts import BAD, Verdict, Word
 from harness.suites.compare import Class, Difference
 from harness.suites.triage import Bug
 
+JUNIT_FILE = "junit.xml"
 TAIL = 8000  # characters of a test's own output that go into JUnit
 # XML 1.0 has no way to say these, escaped or not.
 _UNSAYABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -96,7 +97,7 @@ def write_all(
     bugs: Sequence[Bug],
 ) -> None:
     """``junit.xml``, ``results.tap`` and ``verdicts.json`` beside the run's own files."""
-    write_atomic(directory / "junit.xml", junit(directory, verdicts, differences))
+    write_atomic(directory / JUNIT_FILE, junit(directory, verdicts, differences))
     write_atomic(directory / "results.tap", tap(verdicts, differences))
     summary = summarize_run(verdicts, differences, bugs)
     write_atomic(directory / "verdicts.json", summary.model_dump_json(indent=1) + "\n")

@@ -11,26 +11,34 @@ from pydantic import ValidationError
 
 from harness.core import jsonl
 from harness.records.night import HISTORY_FILE, NightRow
+from harness.records.runs import Run
 from harness.records.verdicts import Verdict
+from harness.suites.nightstats import Place
 
 FADING = 0.8  # what a find of the night before weighs against one of last night
 
 
 def rows_of(
-    night: str, part: str, verdicts: Sequence[Verdict], kernels: Mapping[str, str],
+    night: str, part: str, run: Run, found: Mapping[Place, Sequence[Verdict]],
     regressions: Mapping[str, int],
 ) -> list[NightRow]:
-    """The rows of one suite's run; ``kernels`` (keys) and ``regressions`` by variant."""
-    rows = []
-    for variant in dict.fromkeys(v.variant for v in verdicts):
-        mine = [v for v in verdicts if v.variant == variant]
+    """The rows of one suite's run, one for each variant and host; ``regressions`` by variant.
+
+    ``found``: the run's verdicts, see :func:`harness.suites.nightstats.by_host`.
+    """
+    rows: list[NightRow] = []
+    for (variant, host, accel), mine in found.items():
+        kernel = run.kernels.get(variant)
+        first = not any(row.variant == variant for row in rows)
         crashes = [at for at, v in enumerate(mine) if v.verdict == "crash"]
         after = mine[crashes[-1] + 1:] if crashes else mine
         rows.append(NightRow(
             night=night, part=part, suite=mine[0].suite, variant=variant,
-            kernel=kernels.get(variant, ""), hours=_hours(mine), hours_since_crash=_hours(after),
+            kernel=kernel.key if kernel else "", release=kernel.release if kernel else "",
+            host=host, accel=accel, hours=_hours(mine), hours_since_crash=_hours(after),
             counts=dict(Counter(v.verdict for v in mine if v.attempt == 0)),
-            regressions=regressions.get(variant, 0), crashes=len(crashes),
+            regressions=regressions.get(variant, 0) if first else 0, crashes=len(crashes),
+            hangs=sum(v.verdict == "hang" for v in mine),
         ))
     return rows
 
@@ -47,7 +55,7 @@ def load_history(root: Path) -> list[NightRow]:
             row = NightRow.model_validate(value)
         except ValidationError:
             continue
-        rows[row.night, row.part, row.suite, row.variant] = row
+        rows[row.night, row.part, row.suite, row.variant, row.host] = row
     return list(rows.values())
 
 

@@ -28,8 +28,11 @@ from harness.kernel.build import forecast
 from harness.project.config import NightlySuite
 from harness.records.night import NIGHT_FILE, Night, NightPart
 from harness.records.plans import SuitePlan
+from harness.records.store import load_boots
 from harness.suites.conductor import conduct
 from harness.suites.history import append_history, load_history, rows_of, yields
+from harness.suites.kcidb import write_kcidb
+from harness.suites.nightstats import by_host, in_words
 from harness.suites.outcome import SuiteOutcome
 from harness.suites.registry import find_suite
 from harness.suites.suite_pages import write_nights
@@ -197,7 +200,11 @@ def hold(
             lab.progress.say(f"nightly: {first}")
         code = run_parts(lab, root, night, Deadline(3600 * budget), conduct)
         retain(root, settings.keep)
-        page = write_nights(root, load_history(root))
+        write_kcidb(root / night.night)
+        rows = load_history(root)
+        page = write_nights(root, rows)
+        for line in in_words(rows):
+            lab.progress.say(f"all nights: {line}")
         if settings.hook:
             call_hook(lab, settings.hook, root, night, code)
     return NightEnd(code, page)
@@ -243,9 +250,10 @@ def run_part(
         return
     part.code, part.error = outcome.exit_code, ""
     lab.progress.say(outcome.words())
-    kernels = {variant: kernel.key for variant, kernel in outcome.run.kernels.items()}
     append_history(root, rows_of(
-        night.night, part.key, outcome.verdicts, kernels, outcome.regressions()
+        night.night, part.key, outcome.run,
+        by_host(outcome.verdicts, outcome.run, load_boots(outcome.directory)[0]),
+        outcome.regressions(),
     ))
 
 

@@ -18,12 +18,15 @@ from harness.core.errors import (
     UserError,
 )
 from harness.core.plurals import plural
+from harness.dumps.keeping import DumpKeeper
+from harness.dumps.opening import DumpFiles, require_drgn
+from harness.kernel.build.builds import Build
 from harness.project.machine_tables import GUEST
 from harness.records.plans import PlannedTest, SuitePlan
 from harness.records.runs import Run
 from harness.records.store import RUN_FILE, VERDICTS_FILE, RunWriter, load_run, load_verdicts
 from harness.records.verdicts import BAD, Verdict, not_run
-from harness.suites.conductor import BOOTS, FOREVER, Boots, new_run
+from harness.suites.conductor import BOOTS, FOREVER, Boots, dump_keeper, new_run
 from harness.suites.registry import find_suite
 from harness.suites.suite import Suite
 from harness.suites.testrunner import SuiteRunner, TestQueue
@@ -112,17 +115,49 @@ def find_verdict(root: Path, ident: str) -> Found:
     )
 
 
+def find_dump(root: Path, ident: str) -> Found | None:
+    """The newest run at or below ``root`` that has a dump behind a test of this ID, if any."""
+    files = sorted(root.rglob(VERDICTS_FILE), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in files:
+        if (path.parent / RUN_FILE).exists():
+            for verdict in reversed(load_verdicts(path.parent)[0]):
+                here = verdict.ident == ident and verdict.dump
+                if here and (path.parent / verdict.dump).exists():
+                    return Found(path.parent, load_run(path.parent), verdict)
+    return None
+
+
+def dump_files(lab: Workbench, found: Found) -> DumpFiles:
+    """The dump behind a verdict and what it is read with.
+
+    Raises :class:`UserError` when its kernel is not in the cache any more.
+    """
+    kernel = found.run.kernels[found.verdict.variant]
+    directory = lab.workspace.published("builds", kernel.key)
+    if directory is None:
+        raise UserError(
+            f"the kernel of the dump ({kernel.variant}, {kernel.key}) is not in the cache any more",
+            hint=f"`harness build {kernel.variant}` makes it again while nothing of it has changed",
+        )
+    build = Build.load(directory, kernel.variant)
+    return DumpFiles(
+        found.directory / found.verdict.dump, build.vmlinux, lab.types(build), build.release
+    )
+
+
 def reproduce(
     lab: Workbench, found: Found, directory: Path, *, say: Callable[[str], None],
     variant: str | None = None, accel: str | None = None, until_fail: int = 1, gdb: bool = False,
+    dump: bool = False,
 ) -> Reproduction:
     """Boot the variant of a verdict and run its test alone, with the same seed and limits.
 
     Up to ``until_fail`` times, until it fails; ``say`` is told each verdict. ``gdb`` lets the
-    guest wait for a debugger, and leaves a dead one to it. ``lab`` is on the base of the run.
+    guest wait for a debugger, and leaves a dead one to it; ``dump`` keeps its memory. ``lab`` is
+    on the base of the run.
     """
     name = variant or found.verdict.variant
-    again = Again.begin(lab, found, directory, variant=name, accel=accel, gdb=gdb)
+    again = Again.begin(lab, found, directory, variant=name, accel=accel, gdb=gdb, dump=dump)
     plan, writer = again.plan, again.writer
     if gdb:
         stub = directory / BOOTS / f"{name}-00" / "gdb.sock"
@@ -153,14 +188,17 @@ class Again:
     plan: SuitePlan
     boots: Boots
     writer: RunWriter
+    keeper: DumpKeeper | None = None
 
     @classmethod
     def begin(
         cls, lab: Workbench, found: Found, directory: Path, *, variant: str,
-        accel: str | None = None, gdb: bool = False,
+        accel: str | None = None, gdb: bool = False, dump: bool = False,
     ) -> Again:
         """Build the variant and write the record of the run; nothing is booted yet."""
-        plan = _plan(found, variant, accel, gdb)
+        plan = _plan(found, variant, accel, gdb, dump)
+        if plan.dump:
+            require_drgn()
         suite = find_suite(plan.suite)
         build = lab.build(variant)
         disks = suite.disks(lab, plan)
@@ -171,7 +209,8 @@ class Again:
         run.accels = [lab.accel(plan.accel, build, plan.smp).record()]
         writer = RunWriter(directory, run)
         boots = Boots.of(lab, plan, build, disks, writer, gdb=gdb)
-        return cls(lab, suite, plan, boots, writer)
+        keeper = dump_keeper(lab, plan, build, directory)
+        return cls(lab, suite, plan, boots, writer, keeper)
 
     def runner(
         self, attempt: int, examine: Callable[[Session], None] | None = None
@@ -180,7 +219,7 @@ class Again:
         variant = self.plan.variants[0]
         return SuiteRunner(
             self.suite, variant, self.boots, self.writer.directory / f"tests-{variant}",
-            attempt=attempt, examine=examine,
+            attempt=attempt, examine=examine, keeper=self.keeper,
             prepare=lambda session: self.suite.prepare(session, self.lab, self.plan),
         )
 
@@ -191,7 +230,7 @@ class Again:
         self.writer.save()
 
 
-def _plan(found: Found, variant: str, accel: str | None, gdb: bool) -> SuitePlan:
+def _plan(found: Found, variant: str, accel: str | None, gdb: bool, dump: bool) -> SuitePlan:
     """The run's plan with nothing in it but the one test on the one variant."""
     old, plan = found.verdict, found.plan
     seconds, fixed = old.limits
@@ -201,6 +240,7 @@ def _plan(found: Found, variant: str, accel: str | None, gdb: bool) -> SuitePlan
     )
     return plan.model_copy(update={
         "variants": [variant], "tests": [test], "comparisons": [], "confirm": False, "jobs": 1,
+        "dump": dump,
         "accel": plan.accel if accel is None else accel,
         "cmdline": f"{plan.cmdline}{STAY if gdb else ''}",
     })

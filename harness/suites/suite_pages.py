@@ -11,11 +11,15 @@ import jinja2
 
 from harness.core.plurals import plural
 from harness.core.workspace import write_atomic
+from harness.dumps.keeping import told
 from harness.records.night import NightRow
 from harness.records.store import load_boots
-from harness.records.verdicts import BAD
+from harness.records.verdicts import BAD, Verdict
 from harness.suites import formats
+from harness.suites.formats import JUNIT_FILE
 from harness.suites.history import NightTotals, summarize_nights
+from harness.suites.kcidb import KCIDB_FILE
+from harness.suites.nightstats import by_kernel, flaky, groups
 from harness.suites.outcome import PAGE_FILE, SuiteOutcome
 from harness.suites.suiteplan import alone
 from harness.suites.triage import Bug
@@ -38,7 +42,10 @@ def write_page(outcome: SuiteOutcome) -> Path:
         false_starts=[(boot, start) for boot in boots for start in boot.false_starts],
         differences=outcome.differences,
         bugs=[(bug, _oops(directory, bug)) for bug in outcome.bugs],
-        failures=[(verdict, formats.own_words(directory, verdict)) for verdict in bad],
+        failures=[
+            (verdict, formats.own_words(directory, verdict), _shown(directory, verdict))
+            for verdict in bad
+        ],
         tests=formats.by_test(verdicts),
         commands={(v.test, v.seed): v.command for v in verdicts},
     )
@@ -50,6 +57,12 @@ def _oops(directory: Path, bug: Bug) -> str:
     """A bug's text with addresses resolved, as the run wrote it, or as the console said it."""
     path = directory / "oopses" / f"{bug.signature.ident}.txt"
     return path.read_text(errors="replace") if path.exists() else bug.text
+
+
+def _shown(directory: Path, verdict: Verdict) -> str:
+    """What the dump behind a verdict shows; empty when there is none."""
+    path = told(directory / verdict.dump)
+    return path.read_text(errors="replace") if verdict.dump and path.exists() else ""
 
 
 @dataclass(frozen=True)
@@ -70,20 +83,26 @@ def write_nights(root: Path, rows: Sequence[NightRow]) -> Path:
         (suite, variant, total, night_bars(total))
         for (suite, variant), total in sorted(summarize_nights(rows).items())
     ]
+    seldom = groups(rows)
     nights = {
-        night: [(row, _page_of(root, row)) for row in rows if row.night == night]
+        night: [
+            (row, _there(root, row, PAGE_FILE), _there(root, row, JUNIT_FILE))
+            for row in rows if row.night == night
+        ]
         for night in sorted({row.night for row in rows}, reverse=True)
     }
     path = root / INDEX_FILE
-    write_atomic(
-        path, _environment().get_template("nights.html.j2").render(totals=totals, nights=nights)
-    )
+    write_atomic(path, _environment().get_template("nights.html.j2").render(
+        totals=totals, nights=nights, groups=seldom, kernels=by_kernel(seldom),
+        flaky=flaky(root, rows),
+        kcidb={night for night in nights if (root / night / KCIDB_FILE).exists()},
+    ))
     return path
 
 
-def _page_of(root: Path, row: NightRow) -> str:
-    """Where the page of a part's run is, relative to ``root``; empty when it is not there."""
-    page = Path(row.night) / row.part / PAGE_FILE
+def _there(root: Path, row: NightRow, name: str) -> str:
+    """Where a file of a part's run is, relative to ``root``; empty when it is not there."""
+    page = Path(row.night) / row.part / name
     return str(page) if (root / page).exists() else ""
 
 

@@ -23,6 +23,7 @@ FLAGS = {
     "threads": "--threads", "ltp": "--ltp", "lists": "--suite", "skip_file": "--skip-file",
     "test_seconds": "--test-seconds", "accel": "--accel", "smp": "--smp", "memory": "--memory",
     "append": "--append", "machine": "--machine", "confirm": "--confirm", "jobs": "--jobs",
+    "dump": "--dump",
 }
 """Fields of :class:`SuiteOptions` as the command line calls them."""
 _WHY: dict[Option, str] = {
@@ -53,6 +54,7 @@ class SuiteOptions:
     machine: str | None = None
     confirm: bool | None = None
     jobs: int | None = None
+    dump: bool | None = None
 
     def given(self, option: str) -> bool:
         """Whether an option was given."""
@@ -83,6 +85,11 @@ def make_suite_plan(project: Project, name: str, asked: SuiteOptions) -> SuitePl
             raise UserError(
                 f"{machine} is one computer and runs one kernel at a time", hint="leave --jobs out"
             )
+        if asked.dump:
+            raise UserError(
+                f"{machine} is a real computer, whose memory only its own crash kernel can dump",
+                hint="leave --dump out; docs/hosts.md has the way of kdump",
+            )
     memory = _given(asked.memory, "" if real else _given(table.memory, guest.memory))
     if memory or not real:
         sizes.parse(memory, "--memory", least=LEAST_MEMORY)
@@ -97,7 +104,7 @@ def make_suite_plan(project: Project, name: str, asked: SuiteOptions) -> SuitePl
         smp=_given(asked.smp, 0 if real else _given(table.smp, guest.smp)),
         cmdline=_given(asked.append, "" if real else table.append),
         jobs=1 if real else _given(asked.jobs, table.jobs),
-        confirm=_given(asked.confirm, True), wanted=list(asked.wanted or ()),
+        confirm=_given(asked.confirm, True), dump=bool(asked.dump), wanted=list(asked.wanted or ()),
         ltp=_path(project, asked.ltp, ltp.path if ltp else ""),
         lists=list(_given(asked.lists, ltp.suites if ltp else [])),
         skip_file=_path(project, asked.skip_file, ltp.skip_file if ltp else ""),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.deadline import Deadline
 from harness.core.errors import GuestCrash, HarnessError, InfrastructureError, TooSlow
+from harness.dumps.keeping import DumpKeeper
 from harness.machine import bootrecords
 from harness.records.events import Event
 from harness.records.plans import PlannedTest
@@ -62,17 +63,18 @@ class SuiteRunner:
     """Runs a suite on one variant. ``boot`` gives a boot that is not started yet.
 
     ``prepare`` brings a guest that has booted to where tests can run. Outputs of tests are kept
-    below ``logs``. ``examine`` gets the guest that a test crashed or hung, before it is ended.
+    below ``logs``. ``examine`` gets the guest that a test crashed or hung, before it is ended;
+    ``keeper`` dumps its memory first.
     """
 
     def __init__(
         self, suite: Suite, variant: str, boot: Callable[[], TestBoot], logs: Path,
         *, prepare: Callable[[Session], None], attempt: int = 0,
-        examine: Callable[[Session], None] | None = None,
+        examine: Callable[[Session], None] | None = None, keeper: DumpKeeper | None = None,
     ) -> None:
         self.suite, self.variant, self.attempt = suite, variant, attempt
         self._boot, self._logs, self._examine = boot, logs, examine
-        self._prepare = prepare
+        self._prepare, self._keeper = prepare, keeper
 
     def run(self, queue: TestQueue) -> Iterator[Verdict]:
         """A verdict per test, in order; the guest is booted anew after a test that harmed it.
@@ -95,7 +97,7 @@ class SuiteRunner:
                 crashes += 1
                 yield self._verdict(
                     AT_BOOT, Judgement("crash", dead.message), boot.session.events,
-                    boot=boot.number,
+                    boot=boot.number, dump=dead.dump,
                 )
             except _NotUp as error:
                 crashes += 1
@@ -110,9 +112,8 @@ class SuiteRunner:
             self._prepare(boot.session)
             return probe(boot.session)
         except GuestCrash as error:
-            raise _DeadAtBoot(
-                error.message, kind=error.kind, oops=error.oops, log=error.log
-            ) from error
+            dump = self._dumped(boot.session, boot.number, AT_BOOT, "crash")
+            raise _DeadAtBoot(error, dump) from error
         except InfrastructureError as error:
             raise _NotUp(error) from error
 
@@ -137,6 +138,7 @@ class SuiteRunner:
         seen, start = len(session.events), time.monotonic()
         log = self._logs / f"{boot:02d}-{safe(test.name)}-{test.seed}.{self.attempt}.log"
         found, state = self._try(session, test, log, before)
+        dump = self._dumped(session, boot, test, found.word)
         if self._examine and found.word in ("crash", "hang"):
             self._examine(session)
         events = [e for e in session.events[seen:] if e.kind not in QUIET_KINDS]
@@ -145,7 +147,19 @@ class SuiteRunner:
                 "fail", f"the kernel complained: {events[0].title}", found.output, found.parts
             )
         seconds = time.monotonic() - start
-        return self._verdict(test, found, events, boot=boot, log=log, seconds=seconds), state
+        verdict = self._verdict(
+            test, found, events, boot=boot, log=log, seconds=seconds, dump=dump
+        )
+        return verdict, state
+
+    def _dumped(self, session: Session, boot: int, test: PlannedTest, word: str) -> str:
+        """The place of a dump of the guest, if it is to be dumped and can be."""
+        if self._keeper is None or word not in ("crash", "hang"):
+            return ""
+        fatal = [event for event in session.events if event.fatal]
+        title = fatal[-1].title if fatal else "the guest does not answer"
+        name = f"{boot:02d}-{self.variant}-{safe(test.name)}"
+        return self._keeper.take(session, name, "\n".join(one.text for one in fatal), title)
 
     def _try(
         self, session: Session, test: PlannedTest, log: Path, before: Health
@@ -197,14 +211,14 @@ class SuiteRunner:
 
     def _verdict(
         self, test: PlannedTest, found: Judgement, events: Iterable[Event] = (), *, boot: int = 0,
-        log: Path | None = None, seconds: float = 0.0,
+        log: Path | None = None, seconds: float = 0.0, dump: str = "",
     ) -> Verdict:
         return Verdict(
             suite=self.suite.name, test=test.name, variant=self.variant, verdict=found.word,
             reason=found.reason, seed=test.seed, seconds=round(seconds, 1), output=found.output,
             parts=found.parts, events=list(events), boot=boot, attempt=self.attempt,
             command=test.command, limits=(test.seconds, test.fixed),
-            log=f"{self._logs.name}/{log.name}" if log and log.exists() else "",
+            log=f"{self._logs.name}/{log.name}" if log and log.exists() else "", dump=dump,
         )
 
     def _last_words(self, session: Session, boot: int) -> Iterator[Verdict]:
@@ -229,7 +243,11 @@ class SuiteRunner:
 
 
 class _DeadAtBoot(GuestCrash):
-    """The kernel died before any test ran."""
+    """The kernel died before any test ran; ``dump`` is where its memory was put."""
+
+    def __init__(self, cause: GuestCrash, dump: str) -> None:
+        super().__init__(cause.message, kind=cause.kind, oops=cause.oops, log=cause.log)
+        self.dump = dump
 
 
 class _NotUp(Exception):

@@ -40,6 +40,10 @@ class Workbench(Protocol):
         """The kernel of a variant, made if it is not in the cache."""
         ...
 
+    def types(self, build: Build) -> Path | None:
+        """An object file with the types of a build, for who reads its guests' memory."""
+        ...
+
     def image(self) -> Image:
         """The guests' root file system, made if it is not in the cache."""
         ...

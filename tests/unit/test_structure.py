@@ -21,7 +21,8 @@ BELOW: dict[str, set[str]] = {
     "image": {"core", "records", "project"},
     "machine": {"core", "records", "project"},
     "measure": {"core", "records", "project", "kernel", "image", "machine"},
-    "suites": {"core", "records", "project", "kernel", "image", "machine", "measure"},
+    "dumps": {"core", "records", "project", "kernel", "image", "machine"},
+    "suites": {"core", "records", "project", "kernel", "image", "machine", "measure", "dumps"},
     "report": {"core", "records", "project"},
 }
 BELOW["fleet"] = BELOW["suites"] | {"suites"}

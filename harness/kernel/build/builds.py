@@ -161,16 +161,11 @@ def _make(
         tree.drop_objects()
     log = slot / "build.log"
     log.unlink(missing_ok=True)
-    make = kbuild.Kbuild(tree.src, tree.obj, log, plan.key, jobs, workspace.dir("ccache"),
-                         plan.compat.make, kbuild.Wrapper.of(plan.compat.language, plan.compiler),
-                         LayoutLinker(plan.layout), plan.own_release)
+    make = maker(workspace, plan, tree, log, jobs)
     memo = f"steps-{plan.slot.replace('/', '-')}"
     seen = int(workspace.read_state(memo).get("steps", 0))
     with tree.make_runs():
-        config = make.configure(
-            plan.requested, plan.optional, _config_stamp(plan), progress,
-            tolerant=plan.essential is not None, start=plan.start,
-        )
+        config = configured(make, plan, progress)
         modules = re.search(r"^CONFIG_\w+=m$", config, re.MULTILINE) is not None
         if plan.essential is not None:
             _check_config(plan, kconfig.parse_config(config), progress)
@@ -193,6 +188,25 @@ def _make(
         (staging / METADATA_FILE).write_text(kernel.model_dump_json(indent=1) + "\n")
         reproducer.write(staging, plan.series, source, make)
     return _found(workspace.root / "builds" / plan.key, plan)
+
+
+def maker(
+    workspace: Workspace, plan: BuildPlan, tree: WorkTree, log: Path, jobs: int
+) -> kbuild.Kbuild:
+    """What runs make in a tree as the plan has it."""
+    return kbuild.Kbuild(
+        tree.src, tree.obj, log, plan.key, jobs, workspace.dir("ccache"), plan.compat.make,
+        kbuild.Wrapper.of(plan.compat.language, plan.compiler), LayoutLinker(plan.layout),
+        plan.own_release,
+    )
+
+
+def configured(make: kbuild.Kbuild, plan: BuildPlan, progress: Progress) -> str:
+    """Configure the tree as the plan has it; the text of its .config."""
+    return make.configure(
+        plan.requested, plan.optional, _config_stamp(plan), progress,
+        tolerant=plan.essential is not None, start=plan.start,
+    )
 
 
 def _check_config(plan: BuildPlan, final: Mapping[str, str], progress: Progress) -> None:

@@ -111,7 +111,7 @@ class NoMachine(Lab):
 
     def test(
         self, suite: str | SuitePlan, options: SuiteOptions | None = None, *,
-        directory: Path | None = None,
+        directory: Path | None = None, fleet: FleetChoice | None = None,
     ) -> SuiteOutcome:
         asked.append(("test", str(directory)))
         plan = suite if isinstance(suite, SuitePlan) else SuitePlan(suite=suite, variants=[])

@@ -45,18 +45,18 @@ def dispatcher(tmp_path: Path) -> Dispatcher:
 def test_a_result_that_comes_twice_counts_once(dispatcher: Dispatcher) -> None:
     plan, directory = pretence.plan(Path()), dispatcher.writer.directory
     task = group(dispatcher.writer.run, plan.boots, ())[0]
-    assert dispatcher._accept(task, result()) == 2
-    assert dispatcher._accept(task, result("b")) == 0, "done again on another host, too late"
+    assert dispatcher.accept(task, result()) == 2
+    assert dispatcher.accept(task, result("b")) == 0, "done again on another host, too late"
     assert [one.boot for one in load_boots(directory)[0]] == [0, 1]
     assert len(load_samples(directory)[0]) == 2
     assert {one.ran_on for one in load_boots(directory)[0]} == {"a"}
-    assert dispatcher._accept(task, result(boots=(2,))) == 0, "nobody asked this task for boot 2"
+    assert dispatcher.accept(task, result(boots=(2,))) == 0, "nobody asked this task for boot 2"
 
 
 def test_two_hosts_of_one_name_are_told_apart(dispatcher: Dispatcher) -> None:
-    assert dispatcher._host(result()) == dispatcher._host(result()) == "a"
-    assert dispatcher._host(result(cores=64)) == "a-2"
-    assert dispatcher._host(result("b")) == "b"
+    assert dispatcher.host(result()) == dispatcher.host(result()) == "a"
+    assert dispatcher.host(result(cores=64)) == "a-2"
+    assert dispatcher.host(result("b")) == "b"
     assert set(dispatcher.writer.run.hosts) == {"a", "a-2", "b"}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -49,6 +51,48 @@ def output(channel: Channel) -> bytes:
     link.open_channel = lambda: channel
     process = ssh.RemoteProcess(link, "x")
     return b"".join(out for out, _ in process.chunks(Deadline(20.0)))
+
+
+class Line:
+    """A transport to an sshd that answers so many times."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers, self.closed = answers, threading.Event()
+
+    def is_active(self) -> bool:
+        return not self.closed.is_set()
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def join(self, seconds: float) -> None:
+        self.closed.wait(seconds)
+
+    def global_request(self, name: str, wait: bool) -> None:
+        assert wait and name
+        self.answers -= 1
+        if self.answers < 0:
+            self.closed.wait(20.0)
+
+
+def test_a_connection_without_a_sign_of_life_is_given_up() -> None:
+    line: Any = Line(answers=3)
+    start = time.monotonic()
+    ssh.Pulse(line, 0.4).start()
+    assert line.closed.wait(10.0)
+    assert time.monotonic() - start > 0.4 + 3 * 0.1 - 0.01
+    assert line.answers == -1
+
+
+def test_a_connection_that_answers_is_left_alone() -> None:
+    line: Any = Line(answers=10**6)
+    pulse = ssh.Pulse(line, 0.2)
+    pulse.start()
+    time.sleep(0.6)
+    assert line.is_active() and line.answers < 10**6 - 4
+    line.close()
+    pulse.join(5.0)
+    assert not pulse.is_alive()
 
 
 def test_output_behind_the_exit_status_is_not_lost() -> None:

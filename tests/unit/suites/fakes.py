@@ -83,6 +83,8 @@ class Script:
     """What the first boots raise; None: they come up."""
     runs: Mapping[str, str] = field(default_factory=dict)
     """Command of prepare() or ask() -> its output."""
+    memory: bytes | None = None
+    """What a dump of a guest is; None: there is none to be had."""
     codes: Mapping[str, int] = field(default_factory=dict)
     """The same -> its exit code, when it is not 0."""
 
@@ -158,6 +160,12 @@ class FakeSession:
 
     def check(self) -> None: ...
     def power_off(self) -> None: ...
+
+    def dump(self, path: Path) -> None:
+        if self.script.memory is None:
+            raise InfrastructureError("QEMU has ended already")
+        path.write_bytes(self.script.memory)
+
     def wait_end(self) -> None: ...
 
     def push(self, local: Path, remote: str) -> None:
@@ -189,6 +197,8 @@ class FakeLab:
         self.sessions: list[FakeSession] = []
         self.keys: dict[str, str] = {}
         """Variant -> key of its build."""
+        self.appended: list[str] = []
+        """To the kernel's command line, a boot each."""
         self.root = root
 
     def measured_host(self) -> None:
@@ -203,6 +213,9 @@ class FakeLab:
         return Build(directory, Kernel(
             variant=variant, key=key, base="debian-6.1", release="6.1.192", source=source,
         ))
+
+    def types(self, build: Build) -> Path | None:
+        return None
 
     def image(self) -> Image:
         return Image(self.root, ImageRecord(key="image"))
@@ -221,6 +234,7 @@ class FakeLab:
     ) -> FakeSession:
         assert isinstance(kernel, Build) and directory is not None
         directory.mkdir(parents=True)
+        self.appended.append(append)
         script = self.scripts.get(kernel.variant, Script())
         number = sum(kernel.variant in session.directory.name for session in self.sessions)
         trouble = script.boots[number] if number < len(script.boots) else None

@@ -16,10 +16,13 @@ from harness.core.errors import (
     UserError,
 )
 from harness.project.config import NightlySuite
+from harness.records.hosts import AccelChoice, Host
+from harness.records.kernels import Kernel, SourceRecord
 from harness.records.night import HISTORY_FILE, NIGHT_FILE, Night, NightPart, NightRow
 from harness.records.plans import SuitePlan
+from harness.records.runs import Run
 from harness.records.verdicts import Verdict, Word
-from harness.suites import history, nights
+from harness.suites import history, nights, nightstats
 from harness.suites.outcome import SuiteOutcome
 from harness.suites.suite_pages import write_nights
 from harness.suites.suiteplan import SuiteOptions, make_suite_plan
@@ -42,13 +45,27 @@ def row(
     )
 
 
+def run_of(*variants: str) -> Run:
+    """A run of the suite races, begun here."""
+    kernels = {
+        name: Kernel(variant=name, key=f"key-{name}", base="debian-6.1", release="6.1.192",
+                     source=SourceRecord(kind="debian", version="6.1.192-1", digest="d"))
+        for name in variants
+    }
+    return Run(
+        run="00-races", plan=SuitePlan(suite="races", variants=list(variants)), kernels=kernels,
+        host=Host(cpu="EPYC", cores=2), accels=[AccelChoice(name="tcg")],
+    )
+
+
 def plans(*names: str) -> list[SuitePlan]:
     return [SuitePlan(suite=name, variants=["after"]) for name in names]
 
 
 def test_hours_without_a_crash_begin_anew_after_one() -> None:
     verdicts = [verdict("pass", 2), verdict("crash", 1), verdict("fail", 0.5)]
-    (found,) = history.rows_of("n", "00-races", verdicts, {"after": "k"}, {})
+    run = run_of("after")
+    (found,) = history.rows_of("n", "00-races", run, nightstats.by_host(verdicts, run, []), {})
     assert (found.hours, found.hours_since_crash, found.crashes) == (3.5, 0.5, 1)
     totals = history.summarize_nights([row("1", 5, 5), row("2", 4, 1, crashes=1), row("3", 6, 6)])
     total = totals["races", "after"]

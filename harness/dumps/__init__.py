@@ -1,0 +1,1 @@
+"""Memory of guests that crashed: taken by QEMU, opened by drgn, put into words."""
