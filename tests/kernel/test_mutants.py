@@ -83,7 +83,10 @@ MUTANTS = [
     Mutant("detach-unlocked", 4, "dontneed-fault", family="mutant-second"),
     Mutant("fork-unjudged", 2, "fork", family="mutant-second"),
     Mutant("free-unjudged", 3, "dontneed-fault", family="mutant-second"),
+    Mutant("gup-unchecked", 5, "dontneed-gup", smp=4, family="mutant-second"),
+    Mutant("judged-early", 4, "dontneed-fault", family="mutant-second"),
     Mutant("no-grace-period", 5, "dontneed-fault", smp=4, family="mutant-second"),
+    Mutant("no-recheck", 8, "dontneed-fault", family="mutant-second"),
     Mutant("pmd-shared-lock", 4, "pmd", smp=4, family="mutant-second"),
     # On debian-7.3. The first two are bugs that upstream's PT_RECLAIM was released with.
     Mutant("break-unseen", 0, "dontneed-refill", smp=4, family="mutant-reclaim"),
