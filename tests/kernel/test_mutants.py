@@ -81,6 +81,7 @@ MUTANTS = [
     # Of the second version of the series: what the first one's do not fit, or cannot break.
     Mutant("collapse-unchecked", 8, "thp", smp=4, family="mutant-second"),
     Mutant("detach-unlocked", 4, "dontneed-fault", family="mutant-second"),
+    Mutant("fork-uncounted", 2, "fork", family="mutant-second"),
     Mutant("fork-unjudged", 2, "fork", family="mutant-second"),
     Mutant("free-unjudged", 3, "dontneed-fault", family="mutant-second"),
     Mutant("gup-unchecked", 5, "dontneed-gup", smp=4, family="mutant-second"),
