@@ -15,6 +15,10 @@ from tests.guests import Harness, argv, guests, wait_for
 from tests.places import ROOT
 
 pytestmark = pytest.mark.vm
+lost = pytest.mark.skipif(
+    "HARNESS_FLEET" not in os.environ,
+    reason="needs HARNESS_FLEET=1: loses workers in the middle of boots, ten minutes",
+)
 
 
 def test_a_fleet_of_two_workers_does_the_whole_plan(harness: Harness, tmp_path: Path) -> None:
@@ -46,6 +50,7 @@ PLAN = (
 )
 
 
+@lost
 @pytest.mark.parametrize(("sent", "name"), [
     (signal.SIGKILL, "killed"), (signal.SIGSTOP, "frozen"),
 ], ids=["killed", "frozen"])
@@ -59,8 +64,7 @@ def test_a_worker_that_is_lost_in_the_middle_of_a_boot(
             cwd=ROOT, stdout=said, stderr=said,
         )
         try:
-            wait_for(lambda: bool(busy(client)), 300)
-            os.kill(min(busy(client)), sent)  # the kernel has not come to init yet
+            os.kill(a_busy_one(client), sent)  # the kernel has not come to init yet
             assert client.wait(900) == 0, (tmp_path / "said").read_text()
         finally:
             client.kill()
@@ -83,6 +87,14 @@ def busy(client: subprocess.Popen[bytes]) -> set[int]:
     return found - {client.pid}
 
 
+def a_busy_one(client: subprocess.Popen[bytes]) -> int:
+    """A worker that runs a guest now; it is asked once, as its guest may end at any time."""
+    found: list[int] = []
+    wait_for(lambda: bool(found.extend(busy(client)) or found), 300)
+    return min(found)
+
+
+@lost
 def test_a_suite_whose_worker_is_killed(tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ("stability", "--suite", "piecewise", "--tests", "munmap*,mremap*", "--variants",
@@ -92,9 +104,12 @@ def test_a_suite_whose_worker_is_killed(tmp_path: Path) -> None:
         argv(*words, "--out", str(out)), cwd=ROOT, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: bool(busy(client)), 300)
-    os.kill(min(busy(client)), signal.SIGKILL)
-    client.wait(900)
+    try:
+        os.kill(a_busy_one(client), signal.SIGKILL)
+        client.wait(900)
+    finally:
+        client.kill()
+        client.wait()
     run, (verdicts, _) = load_run(out), load_verdicts(out)
     assert run.plan.kind == "suite" and run.status == "complete"
     assert sorted(one.test for one in verdicts) == sorted(one.name for one in run.plan.tests)
