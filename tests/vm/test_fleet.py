@@ -89,8 +89,13 @@ def busy(client: subprocess.Popen[bytes]) -> set[int]:
 
 def a_busy_one(client: subprocess.Popen[bytes]) -> int:
     """A worker that runs a guest now; it is asked once, as its guest may end at any time."""
-    found: list[int] = []
-    wait_for(lambda: bool(found.extend(busy(client)) or found), 300)
+    found: set[int] = set()
+
+    def seen() -> bool:
+        found.update(busy(client))
+        return bool(found)
+
+    wait_for(seen, 300)
     return min(found)
 
 
