@@ -136,6 +136,11 @@ def measure(
         raise UserError(
             f"{directory} holds a run already", hint=f"use --resume {directory}, or another --out"
         )
+    if making.caches and not (making.profile and "icount" in plan.accels):
+        raise UserError(
+            "--caches models caches where instructions are counted and profiled, and this run does "
+            "not", hint="add --accel icount, drop --no-profile, or drop --caches",
+        )
     with _alone(lab):
         run = Run(
             run=directory.name, started=moments.now(), host=describe_host(), plan=plan,

@@ -90,14 +90,6 @@ def of_host(directory: Path = _SYSFS) -> CacheSizes:
         ) from error
 
 
-def words(found: CacheSizes) -> str:
-    """``L1d 48K, 12 ways; L1i ...; L2 ...``."""
-    return "; ".join(
-        f"{name} {sizes.words(one.bytes)}, {one.ways} ways"
-        for name, one in (("L1d", found.l1d), ("L1i", found.l1i), ("L2", found.l2))
-    )
-
-
 @dataclass(frozen=True)
 class CacheSpec:
     """How to load the plugin that models caches into one guest."""

@@ -14,6 +14,7 @@ from harness.records.costs import (
     MissCounts,
     ProgramCheck,
 )
+from harness.records.profiles import CellProfile
 from harness.report.profiles import cycles, profile_text
 from harness.report.profiles.difference import compare, rows
 from tests.unit.report.test_profile_difference import profile
@@ -38,7 +39,7 @@ MISSES = {"l1d_misses": [2.0], "l1i_misses": [0.0], "l2_misses": [1.0], "string_
           "mispredicted": [4.0], "locked": [2.0], "calls": [6.0]}
 
 
-def modelled(variant: str, instructions: float, *, seed: int = 1) -> object:
+def modelled(variant: str, instructions: float, *, seed: int = 1) -> CellProfile:
     found = profile(variant, {"zap": instructions}, columns=MISSES, seed=seed)
     return found.model_copy(update={
         "caches": SIZES, "user_misses": MissCounts(l1d_misses=8.0),
@@ -46,7 +47,7 @@ def modelled(variant: str, instructions: float, *, seed: int = 1) -> object:
 
 
 def test_cycles_are_the_sum_of_events() -> None:
-    (one,) = compare([modelled("a", 100), modelled("b", 120)], "a", "b")  # type: ignore[list-item]
+    (one,) = compare([modelled("a", 100), modelled("b", 120)], "a", "b")
     found = cycles.estimated(one, FOUND)
     change = found.find("zap")
     assert change is not None
@@ -62,7 +63,7 @@ def test_cycles_are_the_sum_of_events() -> None:
 def test_columns_are_there_where_caches_were_modelled() -> None:
     plain = compare([profile("a", {"zap": 1}), profile("b", {"zap": 2})], "a", "b")[0]
     assert "L1d" not in profile_text.counts_columns(plain).values()
-    (one,) = compare([modelled("a", 100), modelled("b", 120)], "a", "b")  # type: ignore[list-item]
+    (one,) = compare([modelled("a", 100), modelled("b", 120)], "a", "b")
     assert list(profile_text.counts_columns(one).values())[-1] == "wrong"
     assert list(
         profile_text.counts_columns(cycles.estimated(one, FOUND)).values()
@@ -75,7 +76,7 @@ def test_misses_are_of_the_boots_that_modelled_caches() -> None:
         modelled("a", 100), modelled("b", 120), profile("a", {"zap": 100}, seed=2, boot=2),
         profile("b", {"zap": 120}, seed=2, boot=3),
     ]
-    (one,) = compare(profiles, "a", "b")  # type: ignore[arg-type]
+    (one,) = compare(profiles, "a", "b")
     assert one.histories == 2
     assert one.total.counts["l1d_misses"].before == pytest.approx(1 + 4)
 
