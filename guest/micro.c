@@ -162,6 +162,24 @@ static void do_mprotect(void)
 		die_errno("mprotect");
 }
 
+/* One page in each table, so that it is the tables that are counted. */
+static void touch_tables(void)
+{
+	touch(PMD_SIZE);
+}
+
+static const char *set_up_tables(void)
+{
+	touch_tables();
+	return NULL;
+}
+
+static void do_dontneed(void)
+{
+	if (madvise(at, size, MADV_DONTNEED))
+		die_errno("madvise(MADV_DONTNEED)");
+}
+
 static void do_mmap_munmap(void)
 {
 	map_anon();
@@ -276,6 +294,9 @@ static const struct op {
 	{ "mprotect", "mprotect to read-only and back",
 	  "page", 256UL << 20, PAGE_SIZE, 2, false,
 	  set_up_full, NULL, do_mprotect, check_pages },
+	{ "dontneed", "MADV_DONTNEED of memory with one page in each table",
+	  "table", 1UL << 30, PMD_SIZE, 1, false,
+	  set_up_tables, touch_tables, do_dontneed, NULL },
 	{ "mmap_munmap", "mmap, touch every page, munmap",
 	  "page", 64UL << 20, PAGE_SIZE, 1, true,
 	  set_up_hole, NULL, do_mmap_munmap, NULL },
