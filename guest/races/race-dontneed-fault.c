@@ -5,9 +5,7 @@
  * Models: an allocator whose threads share 2 MiB ranges and give back pages
  * one by one, in runs, and whole ranges at once, while others fault in the
  * same page table. Now and then all hammer one range with a page or two each,
- * so that its table comes and goes hundreds of times a second. One more thread
- * interrupts the others by membarrier(): what must not come between two
- * instructions of a kernel that takes a table out gets microseconds to come.
+ * so that its table comes and goes hundreds of times a second.
  *
  * Shows: an entry that is installed in a table being freed (lost write), a
  * table that is freed with entries in it (lost write, or a foreign page once
@@ -18,12 +16,7 @@
  */
 #include "race.h"
 
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #define HAMMER_BLOWS 8
-#define INTERRUPTS 64
 
 /*
  * Write and drop, without a look after the drop: it would leave the zero page
@@ -42,31 +35,7 @@ static void hammer(struct worker *w, unsigned int page)
 	}
 }
 
-static long membarrier(int command)
-{
-	return syscall(SYS_membarrier, command, 0, 0);
-}
-
-static const char *setup(void)
-{
-	if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
-		return race_skip("membarrier");
-	return NULL;
-}
-
-/* An interrupt for each CPU on which one of the others is running. */
-static void interrupt(struct worker *w)
-{
-	unsigned int i;
-
-	for (i = 0; i < INTERRUPTS && !stopping(); i++)
-		membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-	breathe(w);
-}
-
 const struct race race = {
 	.name = "dontneed-fault",
-	.setup = setup,
-	.antagonists = { interrupt },
 	.own = hammer,
 };
