@@ -47,8 +47,9 @@ def missing() -> str:
 class FleetNet:
     """Hosts by name: ``sched``, ``client``, and the workers'."""
 
-    def __init__(self, folder: Path, workers: tuple[str, ...]) -> None:
-        self.folder, self.workers = folder, workers
+    def __init__(self, folder: Path, workers: tuple[str, ...], silence_s: float) -> None:
+        self.folder, self.workers, self.silence_s = folder, workers, silence_s
+        folder.mkdir(exist_ok=True)
         self.addresses = {
             **ADDRESSES, **{name: f"10.77.0.{11 + at}" for at, name in enumerate(workers)},
         }
@@ -111,7 +112,7 @@ class FleetNet:
         log = self.folder / f"{name}.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
-    def begin(self, name: str, *, silence_s: float = 5.0) -> None:
+    def begin(self, name: str) -> None:
         """Start the scheduler or a worker, as docs/fleet.md has it."""
         tls = [word for option, file in (("ca-file", "ca.pem"), ("cert", "me.pem"),
                                          ("key", "me.key"))
@@ -125,7 +126,7 @@ class FleetNet:
                      "--local-directory", str(self.folder / f"{name}.scratch")]
         self._running[name] = self.start(name, sys.executable, "-m", "dask", *words, *tls, more={
             "HARNESS_FLEET_WORKSPACE": str(self.folder / f"{name}.cache"),
-            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{silence_s:g}s",
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{self.silence_s:g}s",
         })
 
     def begin_all(self) -> None:
@@ -141,12 +142,16 @@ class FleetNet:
         """Whether what was begun on a host has ended by itself."""
         return self._running[name].poll() is not None
 
-    def end(self, name: str) -> None:
-        """Kill all that runs on a host, by process id."""
+    def processes(self, name: str) -> set[int]:
+        """All that runs on a host."""
         found = subprocess.run(
             ["ip", "netns", "pids", self.space(name)], capture_output=True, text=True, check=False
         )
-        for pid in map(int, found.stdout.split()):
+        return set(map(int, found.stdout.split()))
+
+    def end(self, name: str) -> None:
+        """Kill all that runs on a host, by process id."""
+        for pid in self.processes(name):
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)
         if process := self._running.pop(name, None):
@@ -178,9 +183,14 @@ def certificates(folder: Path) -> None:
 
 
 @contextmanager
-def fleet_net(folder: Path, workers: tuple[str, ...]) -> Iterator[FleetNet]:
-    """The namespaces, without anything that runs in them; removed at the end."""
-    net = FleetNet(folder, workers)
+def fleet_net(
+    folder: Path, workers: tuple[str, ...], *, silence_s: float = 5.0
+) -> Iterator[FleetNet]:
+    """The namespaces, without anything that runs in them; removed at the end.
+
+    A worker that is not heard of for ``silence_s`` seconds is given up.
+    """
+    net = FleetNet(folder, workers, silence_s)
     try:
         net.lay()
         yield net
