@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.workspace import Workspace
 from harness.records.plans import Plan, SuitePlan
 from harness.records.store import load_boots, load_run, load_samples, load_verdicts
 from tests import fleetnet
@@ -52,11 +53,23 @@ def alone(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def net(tmp_path: Path) -> Iterator[FleetNet]:
-    """A scheduler and three workers, each with a cache of its own."""
+    """A scheduler and three workers, each with a cache of its own; one of them is empty."""
     with fleet_net(tmp_path / "net", WORKERS, silence_s=SILENCE_S) as made:
+        for name in WORKERS[1:]:
+            for kind in ("builds", "images"):
+                folder = tmp_path / "net" / f"{name}.cache" / kind
+                shutil.copytree(Workspace().dir(kind), folder, copy_function=linked)
         made.begin_all()
         yield made
     shutil.rmtree(tmp_path / "net", ignore_errors=True)  # three images
+
+
+def linked(source: str, target: str) -> None:
+    """A second name of a file; a copy where that is on another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def client(net: FleetNet, *words: str) -> subprocess.Popen[bytes]:
