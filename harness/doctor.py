@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from harness.core import hosttools
@@ -22,6 +23,11 @@ from harness.project.config import Project
 OK, WARN, MISSING = "ok", "warning", "missing"
 DISK_GIB = 10  # two trees with objects, two kernels, an image, overlays
 SPECIAL = ("fakeroot", "qemu-system-x86_64")  # have a check of their own
+EXTRAS = (
+    ("drgn", "dumps", "opens the memory of a guest that crashed (--dump, reproduce --drgn)"),
+    ("distributed", "fleet", "boots and tests on many hosts at a time (--fleet)"),
+)
+"""Python packages that single commands need: package, extra of pte-harness, purpose."""
 MEMORY_GIB = 6  # a 4 GiB guest, and the compiler beside it
 
 
@@ -46,7 +52,10 @@ def examine(workspace: Workspace, project: Project | None) -> list[Finding]:
     checks: tuple[Callable[[Workspace], Finding], ...] = (
         _fakeroot, _identity, _qemu, _kvm, _disk, _memory,
     )
-    return [*findings, *(check(workspace) for check in checks), _mirror(project)]
+    return [
+        *findings, *(check(workspace) for check in checks), _mirror(project),
+        *(_extra(*extra) for extra in EXTRAS),
+    ]
 
 
 def _tool(tool: HostTool) -> Finding:
@@ -135,6 +144,14 @@ def _memory(_: Workspace) -> Finding:
     return Finding(
         "memory", state, f"{free:.0f} GiB available, {MEMORY_GIB} wanted", "guests", remedy
     )
+
+
+def _extra(package: str, extra: str, purpose: str) -> Finding:
+    try:
+        version = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return Finding(package, WARN, "", purpose, f"pip install 'pte-harness[{extra}]'")
+    return Finding(package, OK, version, purpose)
 
 
 def _mirror(project: Project | None) -> Finding:

@@ -19,13 +19,13 @@ from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.fleet.jobs import Desk
 from harness.fleet.parcels import Parcel
-from harness.fleet.working import WorkerDesk, check_version, host_name, packed
+from harness.fleet.working import WorkerDesk, check_version, packed
 from harness.image.rootfs import Image, load_image
 from harness.kernel.build.builds import Build
 from harness.machine import accel, qemu
 from harness.machine.guest_machine import GuestMachine
 from harness.machine.session import BootOrder, Session
-from harness.measure.hoststate import describe_harness, describe_host
+from harness.measure.hoststate import describe_harness, describe_host, host_name
 from harness.project.config import Project
 from harness.records.boots import BootRecord
 from harness.records.hosts import Emulator, FleetHost, Host

@@ -106,7 +106,7 @@ def connected(
     has no workers, and for an address that anybody could reach.
     """
     require_dask()
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _hush()
     if choice.where == LOCAL:
         count = choice.workers or usual_workers(plan)
         with _local(count, workspace) as connection:
@@ -127,6 +127,16 @@ def require_dask() -> None:
             "--fleet needs Dask distributed, which is not installed",
             hint="pip install 'pte-harness[fleet]'",
         ) from None
+
+
+def _hush() -> None:
+    """What Dask logs is said by us, in one line; its own words are tracebacks.
+
+    Some of its loggers have levels of their own, which count more than their parent's.
+    """
+    for name in ("distributed", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def usual_workers(plan: Plan | SuitePlan) -> int:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
-import socket
 import sys
 import tarfile
 import tempfile
@@ -30,7 +28,7 @@ from harness.fleet import parcels
 from harness.fleet.jobs import BootJob, JobResult, Stand
 from harness.fleet.parcels import Parcel
 from harness.machine.session import Session
-from harness.measure.hoststate import describe_harness, describe_host
+from harness.measure.hoststate import describe_harness, describe_host, host_name
 from harness.measure.runner import Runner
 from harness.records.hosts import FleetHost, Host
 from harness.records.runs import Run
@@ -100,11 +98,6 @@ def check_version(client: str) -> None:
 
 def _run(job: BootJob) -> Run:
     return Run(run=job.run, started=moments.now(), plan=job.plan, host=Host())
-
-
-def host_name() -> str:
-    """This computer's name, as far as it can be one in a record."""
-    return re.sub(r"[^\w.+-]+", "-", socket.gethostname()).strip("-.+")[:100] or "host"
 
 
 def packed(folder: Path) -> bytes:

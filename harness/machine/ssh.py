@@ -30,6 +30,8 @@ logging.getLogger("paramiko").propagate = False
 POLL_S = 0.25  # how often a silent wait looks at the console
 CHUNK = 32768
 WRITE_S = 120.0
+START_S = 60.0
+"""Until sshd has opened a channel, and until it has begun a program."""
 _LOST = (paramiko.SSHException, EOFError, OSError)
 LATE_OUTPUT_S = 3.0  # output that comes behind its program's exit status
 BEATS = 4  # signs of life in the time that may pass without one
@@ -138,7 +140,15 @@ class RemoteProcess:
         self._channel = link.open_channel()
         if pty:
             self._channel.get_pty()
-        self._channel.exec_command(link.wrapped(command))
+        # paramiko waits for sshd's word for ever; a kernel may be gone before it is said.
+        end = threading.Timer(START_S, self._channel.close)
+        end.daemon = True
+        end.start()
+        with link.explain(command):
+            try:
+                self._channel.exec_command(link.wrapped(command))
+            finally:
+                end.cancel()
         self._channel.settimeout(POLL_S)
 
     def write(self, data: bytes, deadline: Deadline | None = None) -> None:
@@ -316,7 +326,7 @@ class SshLink:
         if self._transport is None:
             raise InfrastructureError(f"there is no SSH connection to {self.whose}")
         with self.explain("open a channel"):
-            return self._transport.open_session(timeout=60)
+            return self._transport.open_session(timeout=START_S)
 
     @contextlib.contextmanager
     def explain(self, what: str) -> Iterator[None]:

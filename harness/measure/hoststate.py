@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import resource
+import socket
 import threading
 import time
 from pathlib import Path
@@ -18,13 +19,18 @@ from harness.records.hosts import HarnessVersion, Host, HostState
 SAMPLE_EVERY_S = 1.0
 
 
+def host_name() -> str:
+    """This computer's name, as far as it can be one in a record."""
+    return re.sub(r"[^\w.+-]+", "-", socket.gethostname()).strip("-.+")[:100] or "host"
+
+
 def describe_host() -> Host:
-    """CPU model, number of cores this process may use, memory, kernel, load."""
+    """Name, CPU model, number of cores this process may use, memory, kernel, load."""
     cpuinfo = _read("/proc/cpuinfo")
     model = re.search(r"^model name\s*: (.+)$", cpuinfo, re.MULTILINE)
     memory = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
     return Host(
-        cpu=model.group(1).strip() if model else platform.processor(),
+        name=host_name(), cpu=model.group(1).strip() if model else platform.processor(),
         cores=len(os.sched_getaffinity(0)), memory_kb=int(memory.group(1)) if memory else 0,
         kernel=platform.release(), load=[round(value, 2) for value in os.getloadavg()],
     )

@@ -15,6 +15,8 @@ class Host(Record):
     """The computer whose CPUs ran the kernels: the one that ran the harness and its guests, or the
     real machine of the plan."""
 
+    name: str = ""
+    """What the computer calls itself; empty where it was not written down."""
     cpu: str = ""
     """Model name."""
     cores: int = 0

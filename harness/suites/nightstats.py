@@ -183,7 +183,8 @@ def where(run: Run, boot: BootRecord | None) -> tuple[str, str]:
     accel = boot.accel if boot else run.accels[0].name if run.accels else "auto"
     if boot is not None and boot.ran_on:
         return boot.ran_on, accel
-    return (run.host.label if plan.machine == "guest" else plan.machine), accel
+    here = run.host.name or run.host.label  # records of earlier versions have no name
+    return (here if plan.machine == "guest" else plan.machine), accel
 
 
 def by_host(

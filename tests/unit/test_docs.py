@@ -26,6 +26,7 @@ PAGES = sorted([
 # Options of other programs that a page names by themselves.
 FOREIGN = {
     "--verify", "--strict", "--pdeathsig", "--global", "--user", "--areas", "--rest", "--series",
+    "--dashboard-address", "--no-dashboard",  # of dask
 }
 STOP = re.compile(r"\s--(\s|$)|\s#|[|;&)]|\.\.\.")
 

@@ -39,3 +39,15 @@ def test_the_doctor_knows_of_a_missing_identity(
     assert {tool.name for tool in hosttools.TOOLS if tool.need == "always"} <= {
         *found, "qemu-system-x86_64",
     }
+
+
+def test_the_doctor_names_what_single_commands_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {one.what: one for one in doctor.examine(Workspace(tmp_path), None)}
+    assert there["drgn"].state == doctor.OK and there["drgn"].found[0].isdigit()
+    monkeypatch.setattr(doctor, "EXTRAS", (("no-such-package", "dumps", "opens dumps"),))
+    absent = {one.what: one for one in doctor.examine(Workspace(tmp_path), None)}
+    assert absent["no-such-package"] == doctor.Finding(
+        "no-such-package", doctor.WARN, "", "opens dumps", "pip install 'pte-harness[dumps]'"
+    )

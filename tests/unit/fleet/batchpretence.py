@@ -1,8 +1,9 @@
 """Guests that only pretend to run tests, on real workers; told by files what to do.
 
 ``kill-TEST`` and ``freeze-TEST``: the first worker that runs the test takes the file away and kills
-or stops itself. ``wait-TEST``: it takes as long as the file is there. ``down-TEST``: no guest comes
-up for a batch that holds it. ``done`` has a line for each test that was begun: name and process.
+or stops itself. ``cut-TEST``: it pulls its own network down and goes on. ``wait-TEST``: it takes as
+long as the file is there. ``down-TEST``: no guest comes up for a batch that holds it. ``done`` has
+a line for each test that was begun: name and process.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from harness.machine.session import Session
 from harness.records.hosts import FleetHost
 from harness.records.plans import Pair, PlannedTest, SuitePlan
 from harness.records.store import load_boots, load_verdicts
+from tests.unit.fleet.pretence import cut_off
 from tests.unit.suites.fakes import FakeProcess, FakeSession, Script
 
 TESTS = [PlannedTest(name=f"t{n}", seed=n, command=f"t{n}", seconds=0.0, fixed=60.0)
@@ -44,6 +46,7 @@ class PretendedGuest(FakeSession):
                 order.unlink()
                 os.kill(os.getpid(), sent)
                 time.sleep(60)
+        cut_off(self.stage / f"cut-{name}")
         jsonl.append(self.stage / "done", [json.dumps([name, os.getpid()])])
         while (self.stage / f"wait-{name}").exists() and not self.killed:
             time.sleep(0.02)

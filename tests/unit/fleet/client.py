@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from harness.core.errors import HarnessError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace
 from harness.fleet import conducting, engine
@@ -21,4 +22,8 @@ def main(address: str, directory: Path, stage: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    try:
+        main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    except HarnessError as error:  # as the command line does
+        sys.stderr.write(f"harness: {error.line()}\n")
+        sys.exit(error.exit_code)

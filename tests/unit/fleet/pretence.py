@@ -1,14 +1,18 @@
 """Boots that only pretend, on real workers of Dask: what they do is told by files in a directory.
 
 ``kill-N`` and ``freeze-N``: the first worker that measures boot N takes the file away and kills or
-stops itself. ``fail-N``: the boot fails wherever that file is. ``wait-N``: it takes as long as the
-file is there. ``done`` holds a line for each cell that was measured: boot and process.
+stops itself. ``cut-N``: it pulls its own network down and goes on. ``fail-N``: the boot fails
+wherever that file is. ``wait-N``: it takes as long as the file is there. ``done`` holds a line for
+each cell that was measured: boot and process.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -73,6 +77,8 @@ class Pretended:
                 order.unlink()
                 os.kill(os.getpid(), sent)
                 time.sleep(60)
+        if params["cell"] == CELLS[-1]:
+            cut_off(stage / f"cut-{boot.index}")
         if (stage / f"fail-{boot.index}").exists():
             raise InfrastructureError("it pretends to fail")
         while (stage / f"wait-{boot.index}").exists() and not session.killed:
@@ -82,6 +88,14 @@ class Pretended:
         number = int(digest.key([boot.variant, boot.control, boot.seed, dict(params)]), 16)
         for repeat in range(context.repeat):
             yield Measurement("number", float(number % 1000 + repeat), "things", repeat)
+
+
+def cut_off(order: Path) -> None:
+    """Take this worker's host, a network namespace, off the network, if a file asks for it."""
+    if order.exists():
+        order.unlink()
+        subprocess.run(["ip", "link", "set", "eth0", "down"], check=True)
+        jsonl.append(order.with_name("off"), [json.dumps(socket.gethostname())])
 
 
 def plan(stage: Path, rounds: int = 3) -> Plan:

@@ -6,9 +6,11 @@ import threading
 import time
 from typing import Any
 
+import paramiko
 import pytest
 
 from harness.core.deadline import Deadline
+from harness.core.errors import InfrastructureError
 from harness.machine import ssh
 
 
@@ -106,3 +108,27 @@ def test_a_child_that_holds_the_output_open_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(ssh, "LATE_OUTPUT_S", 0.05)
     assert output(Channel((b"all", True, False), (b"", True, False))) == b"all"
+
+
+class Silent(Channel):
+    """Of an sshd whose kernel went as it was asked to begin a program; as paramiko has it."""
+
+    def __init__(self) -> None:
+        super().__init__((b"", False, False))
+        self._event = threading.Event()
+
+    def exec_command(self, command: str) -> None:
+        assert self._event.wait(20.0), "for ever"
+        raise paramiko.SSHException("Channel closed.")
+
+    def close(self) -> None:
+        self._event.set()
+
+
+def test_a_program_that_sshd_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "START_S", 0.1)
+    monkeypatch.setattr(ssh, "LOST_PATIENCE_S", 0.1)
+    start = time.monotonic()
+    with pytest.raises(InfrastructureError, match="was lost during `x`"):
+        output(Silent())
+    assert time.monotonic() - start < 10.0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from harness.core.errors import UserError
 from harness.kernel.build.builds import Build
-from harness.measure.measuring import note_build
+from harness.measure.measuring import Making, Supplier, measure, note_build
+from harness.measure.profiles import caches
 from harness.records.kernels import Kernel, LayoutRecord, SourceRecord
 from harness.records.plans import Plan
 from harness.records.runs import Run
@@ -41,3 +43,14 @@ def test_a_run_does_not_go_on_with_another_kernel(layout: int) -> None:
     note_build(run, build("base", layout, "a"))
     with pytest.raises(UserError, match="begun with another kernel of base"):
         note_build(run, build("base", layout, "z"))
+
+
+@pytest.mark.parametrize(("accel", "profile"), [("tcg", True), ("icount", False)])
+def test_caches_are_refused_where_nothing_is_counted_and_profiled(
+    tmp_path: Path, accel: str, profile: bool
+) -> None:
+    making = Making(profile=profile, caches=caches.parse("48K/12,32K/8,2M/16"))
+    unused = cast("Supplier", None)
+    with pytest.raises(UserError, match="--caches models caches where") as caught:
+        measure(unused, Plan(variants=["base"], accel=accel), tmp_path / "run", making)
+    assert "--accel icount" in caught.value.hint and not (tmp_path / "run").exists()

@@ -56,6 +56,20 @@ def test_rows_are_by_host() -> None:
     assert (alone.host, alone.hours) == ("2 x EPYC", 4)
 
 
+def test_a_computer_is_one_host_with_a_fleet_and_without() -> None:
+    alone, fleet = run_of("after"), run_of("after")
+    alone.host.name = "lab7"
+    fleet.host.name = "somebody-else"  # of the client
+    rows = [
+        one for run, found in ((alone, boot(0)), (fleet, boot(0, "lab7")))
+        for one in history.rows_of(
+            "n", "00-races", run, nightstats.by_host([verdict("pass")], run, [found]), {}
+        )
+    ]
+    (group,) = nightstats.groups(rows)
+    assert (group.host, group.rate.hours) == ("lab7", 2)
+
+
 def row(night: str, hours: float, kernel: str, **more: object) -> NightRow:
     return NightRow.model_validate({
         "night": night, "part": "00-races", "suite": "races", "variant": "after",
