@@ -3,13 +3,18 @@
 Its serial console is a socket, and its switch is QEMU's reset, reached as a management controller
 is: by commands. What the harness starts on it by kexec is gone after a reset, as on a computer
 whose boot loader knows nothing of it.
+
+``python -m tests.computer on FOLDER KEY=VALUE ...`` switches one on until Ctrl-C and prints its
+table of harness.toml (docs/hosts.md, "A distribution's configuration without its computer").
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +40,34 @@ CMDLINE = (
     "tsc=reliable rcupdate.rcu_cpu_stall_timeout=120 systemd.show_status=no "
     "loglevel=6"  # an emulated serial line is slow: kernels' first lines and warnings are enough
 )
+LRU_GEN_WORD = "lab.lru_gen"
+"""On the command line of a kernel: switch the LRU of many generations on, and age all the time."""
+# A line of lru_gen names a cgroup, then a node, then its generations, the youngest last. "+" makes
+# a new one after a walk of all page tables, "-" reclaims up to 64 pages of the oldest.
+AGE = """#!/bin/sh
+echo y > /sys/kernel/mm/lru_gen/enabled || exit 1
+cat /sys/kernel/mm/lru_gen/enabled > /dev/console
+while sleep 0.2; do
+    awk 'function age() { if (node != "") print "+ " id, node, youngest, "1 1"
+                          if (node != "") print "- " id, node, oldest, "100 64"; node = "" }
+         $1 == "memcg" { age(); id = $2; next }
+         $1 == "node" { age(); node = $2; oldest = ""; next }
+         node != "" { youngest = $1; if (oldest == "") oldest = $1 }
+         END { age() }' /sys/kernel/debug/lru_gen |
+    while read -r command; do echo "$command" > /sys/kernel/debug/lru_gen; done 2> /dev/null
+done
+"""
+AGE_UNIT = f"""[Unit]
+ConditionKernelCommandLine={LRU_GEN_WORD}
+RequiresMountsFor=/sys/kernel/debug
+[Service]
+ExecStart=/usr/local/sbin/lab-age
+[Install]
+WantedBy=multi-user.target
+"""
 FILES = {
+    "usr/local/sbin/lab-age": AGE,
+    "etc/systemd/system/lab-age.service": AGE_UNIT,
     "etc/fstab": "/dev/vda / ext4 defaults 0 0\n",
     "etc/hostname": "lab1\n",
     "etc/systemd/network/10-eth.network":
@@ -62,13 +94,15 @@ OFF = (
     "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-config.mount",
     "sys-fs-fuse-connections.mount",
 )
-SCRIPT = """set -e
+SCRIPT = r"""set -e
 tar -xf "$1" -C "$2" --exclude='./dev/*'
 cp -a "$3/." "$2/"
 chown -R 0:0 "$2/root" "$2/etc/ssh" "$2/etc/systemd"; chmod 700 "$2/root" "$2/root/.ssh"
 rm -f "$2"/etc/ssh/ssh_host_rsa* "$2"/etc/ssh/ssh_host_ecdsa*
 mkdir -p "$2/etc/systemd/system/multi-user.target.wants"
-ln -sf /lib/systemd/system/systemd-networkd.service "$2/etc/systemd/system/multi-user.target.wants/"
+chmod 755 "$2/usr/local/sbin/lab-age"
+ln -sf /lib/systemd/system/systemd-networkd.service /etc/systemd/system/lab-age.service \
+    "$2/etc/systemd/system/multi-user.target.wants/"
 for unit in $5; do ln -sf /dev/null "$2/etc/systemd/system/$unit"; done
 echo 0123456789abcdef0123456789abcdef > "$2/etc/machine-id"
 cp "$2"/boot/vmlinuz-* "$4/vmlinuz"; cp "$2"/boot/initrd.img-* "$4/initrd"
@@ -157,8 +191,10 @@ class Computer:
 
 
 @contextmanager
-def computer(folder: Path, built: Path) -> Iterator[Computer]:
-    """Switch one on; off at the end, whatever happens."""
+def computer(
+    folder: Path, built: Path, *, cpus: int = 2, memory: str = "1536M"
+) -> Iterator[Computer]:
+    """Switch one on; off at the end, whatever happens. ``memory`` is as QEMU has it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     console = (
@@ -169,7 +205,7 @@ def computer(folder: Path, built: Path) -> Iterator[Computer]:
     argv = [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
         "-machine", "pc,usb=off,vmport=off,graphics=off", "-accel", "tcg,thread=multi",
-        "-cpu", "max", "-smp", "2", "-m", "1536M",
+        "-cpu", "max", "-smp", str(cpus), "-m", memory,
         "-kernel", str(built / "vmlinuz"), "-initrd", str(built / "initrd"), "-append", words,
         # It keeps what is written to it over a reset, and loses it when it is unplugged.
         "-drive", f"file={built}/root.ext4,format=raw,if=virtio,snapshot=on,cache=unsafe",
@@ -230,8 +266,31 @@ def wait_until(what: str, text: Computer, seconds: float = 900) -> None:
     raise AssertionError(f"it did not say {what}")
 
 
+def stay_on(words: list[str]) -> None:
+    """Switch one on, print its table of harness.toml, and leave it on until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m tests.computer on")
+    parser.add_argument("folder", type=Path, help="for its console and its sockets")
+    parser.add_argument("--cpus", type=int, default=2)
+    parser.add_argument("--memory", default="1536M")
+    parser.add_argument("--workspace", type=Path, help="the cache that its disk is made in")
+    parser.add_argument("keys", nargs="*", metavar="KEY=VALUE", help="of its table, in TOML")
+    asked = parser.parse_intermixed_args(words)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    built = image(Workspace(asked.workspace))
+    keys = dict(key.split("=", 1) for key in asked.keys)
+    with computer(
+        asked.folder.absolute(), built, cpus=asked.cpus, memory=asked.memory
+    ) as one:
+        sys.stdout.write(f"[machines.lab1]\n{one.toml(**keys)}")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "console":
+    if sys.argv[1] == "on":
+        stay_on(sys.argv[2:])
+    elif sys.argv[1] == "console":
         show_console(sys.argv[2])
     else:
         switch(sys.argv[2], sys.argv[3])
