@@ -267,14 +267,19 @@ class HostKeeper:
         self._check_not_given_up()
         if not dead:
             now = self.ask(ANSWER_S)
+            if now is None:
+                # It may be on its way to a kernel of ours, and nobody has told that one to go:
+                # whoever killed its user did so between two kernels.
+                now = self._await(lambda _: True, self.table.home_seconds)
+                if now is None:
+                    self._miss("missed one")
             if now is not None and not now.ours:
                 return self._is_home(now)
             for missed, how in (("missed one", _REBOOT), ("missed two", _REBOOT_NOW)):
-                if now is None and missed == "missed two":
+                if now is None:
                     break  # nobody is there to be told
-                if now is not None:
-                    self.journal.attempt("return", now.release)
-                    self.tell(how)
+                self.journal.attempt("return", now.release)
+                self.tell(how)
                 if found := self._await(lambda one: not one.ours, self.table.home_seconds):
                     return self._is_home(found)
                 self._miss("missed one" if missed == "missed one" else "missed two")

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from harness.machine.asked import describe_computer
 from harness.machine.host_machine import HostMachine
 from harness.machine.host_session import HostSession
 from harness.machine.journal import HostJournal
+from harness.machine.keeper import Running
 from harness.machine.session import BootOrder
 from harness.project.machine_tables import HostTable, PowerTable
 from harness.records.machines import Stage
@@ -377,6 +379,26 @@ def test_a_harness_that_was_killed_is_gone_on_from(bench: Bench, stage: str) -> 
         assert session.run("uname -r").stdout.strip() == RELEASE
     bench.check_left_as_found()
     assert stage == "release" or any("was killed while it used lab1" in x for x in bench.told)
+
+
+def test_one_between_two_kernels_is_sent_home_as_soon_as_it_is_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A harness may be killed as its kernel begins: nobody has told that one to go."""
+    machine = bench.machine(CONSOLE, POWER)
+    with bench.session(machine=machine) as session:
+        session.run("true")
+        silent, ask = [True, True], machine.keeper.ask
+
+        def slow(seconds: float, *, stretched: bool = False) -> Running | None:
+            return None if silent and silent.pop() else ask(seconds, stretched=stretched)
+
+        monkeypatch.setattr(machine.keeper, "ask", slow)
+        began = time.monotonic()
+        assert not machine.keeper.home().ours
+        assert time.monotonic() - began < 20.0, "home_seconds, which are 30, were waited out"
+    assert not silent and bench.host.cycles == 0
+    bench.check_left_as_found()
 
 
 def test_a_survey_says_who_has_it_and_changes_nothing(bench: Bench) -> None:
