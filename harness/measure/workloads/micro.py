@@ -38,8 +38,8 @@ Op = Literal[
     "fork_exit", "mremap_tables", "mremap_entries", "mprotect", "mmap_munmap", "mmap_page",
     "munmap", "fault_around", "swap_in", "dontneed",
 ]
-# dontneed comes last: it leaves the page allocator in another state on kernels that free tables,
-# which munmap's cost shows.
+# dontneed comes last: on kernels that free tables it leaves the page allocator in another state,
+# and operations that come after it would be charged for that.
 OPS: tuple[Op, ...] = get_args(Op)
 
 SIZE_MIB = {

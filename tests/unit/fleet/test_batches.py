@@ -44,12 +44,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     engine.FROZEN_S = usual
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Path:
-    (tmp_path / "stage").mkdir()
-    return tmp_path / "stage"
-
-
 def begun(stage: Path) -> list[tuple[str, int]]:
     """Test and process of every test that was begun."""
     return [tuple(json.loads(line)) for line in (stage / "done").read_text().splitlines()]

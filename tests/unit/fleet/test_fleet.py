@@ -45,12 +45,6 @@ def fleet(shared: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     engine.FROZEN_S = usual
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Path:
-    (tmp_path / "stage").mkdir()
-    return tmp_path / "stage"
-
-
 def spread(fleet: Connection, directory: Path, stage: Path, rounds: int = 3) -> Dispatcher:
     plan = pretence.plan(stage, rounds)
     dispatcher = Dispatcher(fleet, pretence.writer(directory, plan), Progress(-1))

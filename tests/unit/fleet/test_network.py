@@ -37,12 +37,6 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetNet]:
         yield made
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Path:
-    (tmp_path / "stage").mkdir()
-    return tmp_path / "stage"
-
-
 def client(
     net: FleetNet, kind: str, run: Path, stage: Path, file: Path | None = None
 ) -> subprocess.Popen[bytes]:

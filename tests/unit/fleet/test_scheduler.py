@@ -65,12 +65,6 @@ def dask(tmp_path: Path) -> Iterator[Engine]:
         yield made
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Path:
-    (tmp_path / "stage").mkdir()
-    return tmp_path / "stage"
-
-
 def client(kind: str, where: str, run: Path, stage: Path) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", f"tests.unit.fleet.{kind}", where, str(run), str(stage)]
     return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
