@@ -29,7 +29,6 @@ WANTED = os.environ.get("HARNESS_MUTANTS", "").replace(",", " ").split()
 FOLDER = "tests/mutants"
 FAMILIES = {
     "mutant": (FOLDER, "after-debug"),
-    "mutant-second": (f"{FOLDER}/debian-6.1-second", "second-debug"),
     "mutant-reclaim": (f"{FOLDER}/debian-7.3", "reclaim-after-debug"),
 }
 """As in harness.toml: the patches' directory, and what they are compared with."""
@@ -68,27 +67,21 @@ MUTANTS = [
     Mutant("count-after-pmd", 1, "dontneed-fault"),
     Mutant("count-after-unlock", 2, "dontneed-fault"),
     Mutant("fork-uncounted", 2, "fork"),
+    Mutant("fork-unjudged", 2, "fork"),
     Mutant("mremap-uncounted", 2, "mremap"),
     Mutant("free-unjudged", 3, "dontneed-fault"),
     Mutant("detach-unlocked", 4, "dontneed-fault"),
+    Mutant("judged-early", 4, "dontneed-fault", smp=4),
+    Mutant("pmd-shared-lock", 4, "pmd", smp=4),
     Mutant("no-grace-period", 5, "dontneed-fault", smp=4),
+    Mutant("gup-unchecked", 5, "dontneed-gup", smp=4),
     Mutant("no-recheck", 8, "dontneed-fault"),
+    Mutant("collapse-unchecked", 8, "thp", smp=4),
     Mutant("fault-around-gone", 9, "truncate"),
     Mutant("insert-pages-error", 10, "insert"),
     Mutant("uffd-copy-uncounted", 11, "uffd"),
     Mutant("split-zero", 12, "thp"),
     Mutant("munmap-neighbour", 13, "munmap"),
-    # Of the second version of the series: what the first one's do not fit, or cannot break.
-    Mutant("collapse-unchecked", 8, "thp", smp=4, family="mutant-second"),
-    Mutant("detach-unlocked", 4, "dontneed-fault", family="mutant-second"),
-    Mutant("fork-uncounted", 2, "fork", family="mutant-second"),
-    Mutant("fork-unjudged", 2, "fork", family="mutant-second"),
-    Mutant("free-unjudged", 3, "dontneed-fault", family="mutant-second"),
-    Mutant("gup-unchecked", 5, "dontneed-gup", smp=4, family="mutant-second"),
-    Mutant("judged-early", 4, "dontneed-fault", family="mutant-second"),
-    Mutant("no-grace-period", 5, "dontneed-fault", smp=4, family="mutant-second"),
-    Mutant("no-recheck", 8, "dontneed-fault", family="mutant-second"),
-    Mutant("pmd-shared-lock", 4, "pmd", smp=4, family="mutant-second"),
     # On debian-7.3. The first two are bugs that upstream's PT_RECLAIM was released with.
     Mutant("break-unseen", 0, "dontneed-refill", smp=4, family="mutant-reclaim"),
     Mutant("collapse-unlocked", 0, "thp", smp=4, family="mutant-reclaim"),
