@@ -31,6 +31,15 @@ const char *filemap_disk(void)
 	return NULL;
 }
 
+const char *filemap_at(const char *directory)
+{
+	file = open(directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (file < 0 || fallocate(file, 0, 0, arena.size))
+		return race_skip(directory);
+	arena_map_file(file);
+	return NULL;
+}
+
 int filemap_direct(void)
 {
 	char path[32];

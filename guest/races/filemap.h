@@ -8,6 +8,7 @@
 /* NULL, or why not. */
 const char *filemap_memfd(void);
 const char *filemap_disk(void);
+const char *filemap_at(const char *directory);	/* an unlinked file there */
 int filemap_direct(void);	/* the same file once more, with O_DIRECT; or -1 */
 
 /* For race.drop: a hole in the file. */

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * race-dax: a file in persistent memory that is mapped without a page cache.
+ *
+ * Models: a data base on DAX: page faults map the memory itself, 2 MiB at once
+ * where the file is one piece, 4 KiB where it is not; such pages have no entry
+ * of the page cache that could be mapped. Meanwhile the file is truncated and
+ * punched, written and unmapped, and forked.
+ *
+ * Shows: a huge entry of DAX that is taken for a page table, a table freed by
+ * truncation while a fault fills it (lost), a page that stays mapped after its
+ * hole was punched (stale).
+ *
+ * Cannot show: what survives a power failure. It wants a memory device, which a
+ * guest has with "memmap=256M!1G" on the kernel's command line.
+ */
+#include "filemap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEVICE "/dev/pmem0"
+
+static char where[] = "/tmp/race-dax-XXXXXX";
+static bool made, mounted;
+
+static void cleanup(void)
+{
+	if (mounted)
+		umount2(where, MNT_DETACH);
+	if (made)
+		rmdir(where);
+}
+
+/* Blocks of 4 KiB, in pieces of 2 MiB that begin where a huge page can. */
+static bool make_file_system(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		execlp("mke2fs", "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096",
+		       "-E", "stride=512,stripe_width=512", DEVICE, NULL);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
+static const char *setup(void)
+{
+	if (access(DEVICE, W_OK))
+		return race_skip(DEVICE);
+	if (!mkdtemp(where))
+		return race_skip("a directory in /tmp");
+	made = true;
+	if (!make_file_system())
+		return "mke2fs of " DEVICE " failed";
+	if (mount(DEVICE, where, "ext4", MS_NOATIME, "dax=always"))
+		return race_skip("mounting " DEVICE " with dax=always");
+	mounted = true;
+	return filemap_at(where);
+}
+
+static void fork_once(struct worker *w)
+{
+	pid_t pid;
+
+	w->doing = "fork";
+	pid = race_fork();
+	if (!pid) {
+		page_look(w, rnd(w, arena.pages), get_by_load);
+		_exit(0);
+	}
+	if (pid > 0)
+		race_wait(pid, 0);
+	else if (errno != EAGAIN && errno != ENOMEM)
+		race_error("fork: %s", strerror(errno));
+	breathe(w);
+}
+
+const struct race race = {
+	.name = "dax",
+	.flags = RACE_KEEPS | RACE_BUS_OK,
+	.setup = setup,
+	.drop = filemap_punch,
+	.antagonists = { filemap_truncate, filemap_dontneed, filemap_sync, fork_once },
+	.drop_all = filemap_drop_all,
+	.cleanup = cleanup,
+};
