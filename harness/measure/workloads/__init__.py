@@ -10,6 +10,7 @@ from harness.measure.workloads.allocator import Allocator
 from harness.measure.workloads.churn import Churn
 from harness.measure.workloads.common_ops import Common
 from harness.measure.workloads.declared import Declared
+from harness.measure.workloads.emptied import Emptied
 from harness.measure.workloads.micro import Micro
 from harness.measure.workloads.multi_fault import MultiFault
 from harness.measure.workloads.page_fault import PageFault
@@ -31,6 +32,7 @@ _KNOWN: tuple[Workload, ...] = (
     Micro(),
     Churn(),
     Piecewise(),
+    Emptied(),
     PageFault(),
 )
 ALL: Catalogue = {workload.name: workload for workload in _KNOWN}
