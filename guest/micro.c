@@ -180,6 +180,28 @@ static void do_dontneed(void)
 		die_errno("madvise(MADV_DONTNEED)");
 }
 
+/* Pages that are free for the taking: reclaim drops them, and needs no swap. */
+static void touch_and_free_lazily(void)
+{
+	touch_tables();
+	if (madvise(at, size, MADV_FREE))
+		die_errno("madvise(MADV_FREE)");
+}
+
+static void do_reclaim(void)
+{
+	if (madvise(at, size, MADV_PAGEOUT))
+		die_errno("madvise(MADV_PAGEOUT)");
+}
+
+static void check_reclaimed(void)
+{
+	struct census census;
+
+	if (!take_census(at, size, &census) || census.present)
+		fail("reclaim did not take every page");
+}
+
 static void do_mmap_munmap(void)
 {
 	map_anon();
@@ -297,6 +319,9 @@ static const struct op {
 	{ "dontneed", "MADV_DONTNEED of memory with one page in each table",
 	  "table", 1UL << 30, PMD_SIZE, 1, false,
 	  set_up_tables, touch_tables, do_dontneed, NULL },
+	{ "reclaim", "MADV_PAGEOUT of MADV_FREE memory with one page in each table",
+	  "table", 1UL << 30, PMD_SIZE, 1, false,
+	  set_up_tables, touch_and_free_lazily, do_reclaim, check_reclaimed },
 	{ "mmap_munmap", "mmap, touch every page, munmap",
 	  "page", 64UL << 20, PAGE_SIZE, 1, true,
 	  set_up_hole, NULL, do_mmap_munmap, NULL },
