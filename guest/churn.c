@@ -8,11 +8,13 @@
  *	sparse   each thread walks over 2 MiB after 2 MiB of its own
  *	refault  each thread stays in one 2 MiB of its own
  *	shared   all threads stay in the same 2 MiB, each with pages of its own
+ *	whole    the same, but each drop is of all 2 MiB
  *
  * Shows: what a fault and its drop cost when a table is freed and made again
  * for every one or few pages. sparse and refault do so each time; in shared it
  * depends on who else has a page there at that moment, and the count itself is
- * fought for.
+ * fought for. whole is for kernels that free a table when one call covers it:
+ * they may have to look at all its entries again, as others fill it meanwhile.
  *
  * Cannot show: contention under icount, where CPUs take turns of 10,000
  * instructions and more; what the freed memory gains. Nobody should write
@@ -33,8 +35,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-static const char *const patterns[] = { "sparse", "refault", "shared" };
-enum pattern { SPARSE, REFAULT, SHARED };
+static const char *const patterns[] = { "sparse", "refault", "shared", "whole" };
+enum pattern { SPARSE, REFAULT, SHARED, WHOLE };
 
 static enum pattern pattern;
 static unsigned int nr_threads = 1;
@@ -57,7 +59,13 @@ static void touch(char *at)
 
 static void drop(char *at)
 {
-	if (madvise(at, pages * PAGE_SIZE, MADV_DONTNEED))
+	size_t size = pages * PAGE_SIZE;
+
+	if (pattern == WHOLE) {
+		at = base;
+		size = PMD_SIZE;
+	}
+	if (madvise(at, size, MADV_DONTNEED))
 		die_errno("madvise(MADV_DONTNEED)");
 }
 
@@ -81,7 +89,7 @@ static void work(unsigned int nth)
 
 static size_t span(void)
 {
-	if (pattern == SHARED)
+	if (pattern == SHARED || pattern == WHOLE)
 		return PMD_SIZE;
 	return nr_threads * PMD_SIZE * (pattern == SPARSE ? cycles : 1UL);
 }
@@ -124,7 +132,7 @@ DEFINE_SET(pages)
 DEFINE_SET(cycles)
 
 static const struct command command = {
-	.synopsis = "[options] sparse|refault|shared",
+	.synopsis = "[options] sparse|refault|shared|whole",
 	.options = {
 		{ 't', "--threads", "N", "1 to 256 (default 1)",
 		  .number = set_nr_threads, .min = 1, .max = MAX_THREADS },
@@ -143,15 +151,15 @@ static enum pattern parse_pattern(const char *name)
 	for (i = 0; i < ARRAY_SIZE(patterns); i++)
 		if (!strcmp(name, patterns[i]))
 			return i;
-	die("sparse, refault or shared, not '%s'", name);
+	die("sparse, refault, shared or whole, not '%s'", name);
 }
 
 static void parse(int argc, char **argv)
 {
 	pattern = parse_pattern(parse_options_and_word(&command, argc, argv));
-	if (pattern == SHARED && nr_threads * pages > PTRS_PER_PTE)
-		die("shared: %u threads with %u pages do not fit into 2M",
-		    nr_threads, pages);
+	if (pattern >= SHARED && nr_threads * pages > PTRS_PER_PTE)
+		die("%s: %u threads with %u pages do not fit into 2M",
+		    patterns[pattern], nr_threads, pages);
 }
 
 int main(int argc, char **argv)

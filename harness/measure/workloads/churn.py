@@ -2,8 +2,9 @@
 
 Models threads that touch a page and drop just that page (guest/churn.c): ``sparse`` in one
 2 MiB after the other, ``refault`` in the same 2 MiB right after the drop, ``shared`` with all
-threads inside one 2 MiB, each with its own page. A kernel that keeps empty tables pays for a
-fault and a zap; one that frees them pays for a table as well.
+threads inside one 2 MiB, each with its own page; ``whole`` the same, but each drop is of all 2
+MiB, which is what makes PT_RECLAIM look at all entries again while others fill them. A kernel that
+keeps empty tables pays for a fault and a zap; one that frees them pays for a table as well.
 
 Cannot show: contention under instruction counting, where virtual CPUs take turns of 10,000
 instructions and more, so that ``shared`` counts the work but not the fight; what the freed
@@ -33,9 +34,10 @@ from harness.measure.workloads.workload import (
 )
 from harness.records.record import Params, Scalar
 
-Pattern = Literal["sparse", "refault", "shared"]
+Pattern = Literal["sparse", "refault", "shared", "whole"]
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
-THREADS = {"shared": [8, 16]}
+TOGETHER = ("shared", "whole")  # all threads in one 2 MiB
+MANY = (8, 16)
 PAGES_PER_TABLE = 512
 CYCLE_S = 60e-6  # of a touch and a drop under TCG, for the time estimate
 
@@ -54,7 +56,7 @@ class ChurnParams(CellParams):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.pattern == "shared" and self.threads * self.pages > PAGES_PER_TABLE:
+        if self.pattern in TOGETHER and self.threads * self.pages > PAGES_PER_TABLE:
             raise ValueError(
                 f"{self.threads} threads with {self.pages} pages each do not share 2 MiB; "
                 f"threads x pages must be at most {PAGES_PER_TABLE}"
@@ -79,7 +81,7 @@ class Churn(TypedWorkload[ChurnParams]):
         patterns = settings.get("pattern", list(PATTERNS))
         found = []
         for pattern in patterns if isinstance(patterns, list) else [patterns]:
-            threads: list[Scalar] = [*THREADS.get(str(pattern), [1])]
+            threads: list[Scalar] = [*(MANY if pattern in TOGETHER else (1,))]
             mine: Settings = {"threads": threads, **settings, "pattern": pattern}
             found += [self.parse(one).model_dump() for one in spread(mine)]
         return found

@@ -98,6 +98,7 @@ def test_churn_is_one_thread_and_many_in_one_table() -> None:
     cells = workloads.get("churn").cells({})
     assert [(c["pattern"], c["threads"]) for c in cells] == [
         ("sparse", 1), ("refault", 1), ("shared", 8), ("shared", 16),
+        ("whole", 8), ("whole", 16),
     ]
     cells = workloads.get("churn").cells({"pattern": "sparse", "threads": [2, 4]})
     assert [c["threads"] for c in cells] == [2, 4]
