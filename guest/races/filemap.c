@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int file = -1;
@@ -38,6 +39,14 @@ const char *filemap_at(const char *directory)
 		return race_skip(directory);
 	arena_map_file(file);
 	return NULL;
+}
+
+bool filemap_is_dax(void)
+{
+	struct statx status;
+
+	return !statx(file, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status) &&
+	       status.stx_attributes & STATX_ATTR_DAX;
 }
 
 int filemap_direct(void)

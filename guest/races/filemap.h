@@ -9,6 +9,7 @@
 const char *filemap_memfd(void);
 const char *filemap_disk(void);
 const char *filemap_at(const char *directory);	/* an unlinked file there */
+bool filemap_is_dax(void);	/* mapped without the page cache */
 int filemap_direct(void);	/* the same file once more, with O_DIRECT; or -1 */
 
 /* For race.drop: a hole in the file. */

@@ -54,6 +54,8 @@ static bool make_file_system(void)
 
 static const char *setup(void)
 {
+	const char *why;
+
 	if (access(DEVICE, W_OK))
 		return race_skip(DEVICE);
 	if (!mkdtemp(where))
@@ -64,7 +66,10 @@ static const char *setup(void)
 	if (mount(DEVICE, where, "ext4", MS_NOATIME, "dax=always"))
 		return race_skip("mounting " DEVICE " with dax=always");
 	mounted = true;
-	return filemap_at(where);
+	why = filemap_at(where);
+	if (!why && !filemap_is_dax())
+		why = "the file system maps files of " DEVICE " through the page cache";
+	return why;
 }
 
 static void fork_once(struct worker *w)
@@ -77,8 +82,9 @@ static void fork_once(struct worker *w)
 		page_look(w, rnd(w, arena.pages), get_by_load);
 		_exit(0);
 	}
+	/* The page may lie beyond the end of the file at that moment. */
 	if (pid > 0)
-		race_wait(pid, 0);
+		race_wait(pid, SIGBUS);
 	else if (errno != EAGAIN && errno != ENOMEM)
 		race_error("fork: %s", strerror(errno));
 	breathe(w);

@@ -6,7 +6,8 @@
  * vCPUs. The arena is the memory of a small virtual machine; each owner has a
  * vCPU of it, and writes and reads its pages now by loads and stores of its
  * own, now by those of its vCPU, which go through the page tables that KVM
- * keeps: a secondary MMU, which has to be told when an entry goes.
+ * keeps: a secondary MMU, which has to be told when an entry goes. Two more
+ * vCPUs look at pages of all owners.
  *
  * Shows: a translation of the secondary MMU that stays (a stale page, a page
  * that is not empty after its drop, a lost write), a page table that is freed
@@ -37,6 +38,7 @@
 #define LONG_MODE	0x500	/* EFER: LME, LMA */
 #define PAGING		0x80000031UL
 #define PAE		0x20UL
+#define LOOKERS		2	/* antagonists with a vCPU; they come first */
 #define FLAGS		2	/* the bit of RFLAGS that is always set */
 
 /* What the vCPUs run: four stores, or four loads, and back to their owner. */
@@ -53,8 +55,8 @@ struct low_memory {
 	uint64_t low[PTRS_PER_PTE], high[PTRS_PER_PTE];
 };
 
-static int vcpu[MAX_THREADS];
-static struct kvm_run *state[MAX_THREADS];
+static int vcpu[MAX_THREADS + LOOKERS];
+static struct kvm_run *state[MAX_THREADS + LOOKERS];
 static _Atomic unsigned long entered;
 
 static void fill_low_memory(struct low_memory *low)
@@ -128,7 +130,7 @@ static const char *setup(void)
 	if (!add_memory(vm, 0, 0, low, sizeof(*low)) ||
 	    !add_memory(vm, 1, ARENA_GPA, arena.base, arena.size))
 		return race_skip("memory of a virtual machine");
-	for (i = 0; i < nr_owners; i++) {
+	for (i = 0; i < nr_owners + LOOKERS; i++) {
 		vcpu[i] = ioctl(vm, KVM_CREATE_VCPU, i);
 		if (vcpu[i] < 0 || !start_vcpu(vcpu[i], &supported.cpuid))
 			return race_skip("a vCPU");
@@ -222,14 +224,10 @@ static void own(struct worker *w, unsigned int page)
 	}
 }
 
-static void collapse(struct worker *w)
+static void look(struct worker *w)
 {
-	char *range = page_at(rnd(w, arena.size / PMD_SIZE) * PTRS_PER_PTE);
-
-	w->doing = "MADV_COLLAPSE";
-	/* It may fail for many a reason, and older kernels have none. */
-	madvise(range, PMD_SIZE, MADV_COLLAPSE);
-	breathe(w);
+	w->doing = "look by a vCPU";
+	page_look(w, rnd(w, arena.pages), get_by_vcpu);
 }
 
 static void drop_some(struct worker *w)
@@ -239,7 +237,6 @@ static void drop_some(struct worker *w)
 	w->doing = "MADV_DONTNEED";
 	page = rnd_run_in_range(w, &count);
 	drop_run(page, count);
-	breathe(w);
 }
 
 /* All pages become copy-on-write: what the vCPUs may write has to go. */
@@ -255,6 +252,24 @@ static void fork_once(struct worker *w)
 		race_wait(pid, 0);
 	else if (errno != EAGAIN && errno != ENOMEM)
 		race_error("fork: %s", strerror(errno));
+}
+
+/* Both are slow, and all others wait for them: now and then. */
+static void disturb(struct worker *w)
+{
+	switch (rnd(w, 32)) {
+	case 0:
+		w->doing = "MADV_COLLAPSE";
+		/* It may fail for many a reason, and older kernels have none. */
+		madvise(page_at(rnd(w, arena.size / PMD_SIZE) * PTRS_PER_PTE), PMD_SIZE,
+			MADV_COLLAPSE);
+		break;
+	case 1:
+		fork_once(w);
+		break;
+	default:
+		drop_some(w);
+	}
 	breathe(w);
 }
 
@@ -267,6 +282,6 @@ const struct race race = {
 	.name = "kvm",
 	.setup = setup,
 	.own = own,
-	.antagonists = { collapse, drop_some, fork_once },
+	.antagonists = { look, look, disturb },
 	.quiesce = quiesce,
 };
