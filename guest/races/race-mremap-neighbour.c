@@ -29,7 +29,7 @@ static const char *setup(void)
 {
 	unsigned int i;
 
-	area = map_aligned(PLACES * PMD_SIZE, PMD_SIZE, 0);
+	area = map_beside_anchor(PLACES * PMD_SIZE);	/* all in one PMD table */
 	munmap(area, PLACES * PMD_SIZE);
 	for (i = 0; i < PLACES; i++)
 		if (mmap(area + i * PMD_SIZE + NEAR, PAGE_SIZE, PROT_READ | PROT_WRITE,
