@@ -12,11 +12,13 @@
  * hole was punched (stale).
  *
  * Cannot show: what survives a power failure. It wants a memory device, which a
- * guest has with "memmap=256M!1G" on the kernel's command line.
+ * guest has with "memmap=256M!1G" on the kernel's command line; what is on that
+ * device is lost, so it must be blank, or of an earlier run.
  */
 #include "filemap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +40,23 @@ static void cleanup(void)
 		rmdir(where);
 }
 
+#define LABEL		"race-dax"
+#define LABEL_OFFSET	(1024 + 0x78)	/* in an ext4 super block */
+
+static bool blank_or_ours(void)
+{
+	static char head[64 << 10], zero[64 << 10];
+	int fd = open(DEVICE, O_RDONLY | O_CLOEXEC);
+	bool known;
+
+	known = fd >= 0 && read(fd, head, sizeof(head)) == sizeof(head) &&
+		(!memcmp(head, zero, sizeof(head)) ||
+		 !memcmp(head + LABEL_OFFSET, LABEL, sizeof(LABEL)));
+	if (fd >= 0)
+		close(fd);
+	return known;
+}
+
 /* Blocks of 4 KiB, in pieces of 2 MiB that begin where a huge page can. */
 static bool make_file_system(void)
 {
@@ -45,7 +64,7 @@ static bool make_file_system(void)
 	int status;
 
 	if (!pid) {
-		execlp("mke2fs", "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096",
+		execlp("mke2fs", "mke2fs", "-q", "-F", "-L", LABEL, "-t", "ext4", "-b", "4096",
 		       "-E", "stride=512,stripe_width=512", DEVICE, NULL);
 		_exit(127);
 	}
@@ -58,6 +77,8 @@ static const char *setup(void)
 
 	if (access(DEVICE, W_OK))
 		return race_skip(DEVICE);
+	if (!blank_or_ours())
+		return "something else is on " DEVICE;
 	if (!mkdtemp(where))
 		return race_skip("a directory in /tmp");
 	made = true;

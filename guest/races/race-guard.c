@@ -7,9 +7,8 @@
  * for nothing else; when the guards are removed nothing is left in them.
  * Meanwhile all other pages of the same tables are faulted in and dropped.
  *
- * Shows: a marker that is put into a table being freed (the page behind it
- * shows its old content), one that outlives its removal (SIGSEGV for good), a
- * table that guards leave behind (leak).
+ * Shows: a marker that outlives its removal (SIGSEGV for good), a table that
+ * guards leave behind (leak), a page that is lost beside a guard.
  *
  * Cannot show: an access that went through in spite of a guard.
  */
@@ -40,7 +39,7 @@ static void guard(struct worker *w)
 	page = rnd_run_in_range(w, &count);
 	w->doing = "MADV_GUARD_INSTALL";
 	drop_begin(page, count);
-	if (madvise(page_at(page), count * PAGE_SIZE, MADV_GUARD_INSTALL) && errno != EINTR)
+	if (madvise(page_at(page), count * PAGE_SIZE, MADV_GUARD_INSTALL))
 		race_error("madvise(MADV_GUARD_INSTALL): %s", strerror(errno));
 	breathe(w);
 	w->doing = "MADV_GUARD_REMOVE";
@@ -49,10 +48,15 @@ static void guard(struct worker *w)
 	drop_end(page, count);
 }
 
-static void quiesce(void)
+/* By guards alone: MADV_DONTNEED would free the tables that they leave. */
+static void drop_all(void)
 {
-	if (madvise(arena.base, arena.size, MADV_GUARD_REMOVE))
-		race_error("in the end: madvise(MADV_GUARD_REMOVE): %s", strerror(errno));
+	unsigned int page;
+
+	for (page = 0; page < arena.pages; page++)
+		if (madvise(page_at(page), PAGE_SIZE, MADV_GUARD_INSTALL) ||
+		    madvise(page_at(page), PAGE_SIZE, MADV_GUARD_REMOVE))
+			race_error("a guard of page %u: %s", page, strerror(errno));
 }
 
 const struct race race = {
@@ -60,5 +64,5 @@ const struct race race = {
 	.flags = RACE_SEGV_OK,
 	.setup = setup,
 	.antagonists = { guard, guard },
-	.quiesce = quiesce,
+	.drop_all = drop_all,
 };

@@ -38,6 +38,7 @@
 #define LONG_MODE	0x500	/* EFER: LME, LMA */
 #define PAGING		0x80000031UL
 #define PAE		0x20UL
+#define LOOKS		32	/* of a forked child, at as many pages, twice */
 #define LOOKERS		2	/* antagonists with a vCPU; they come first */
 #define FLAGS		2	/* the bit of RFLAGS that is always set */
 
@@ -160,10 +161,9 @@ static bool run_vcpu(struct worker *w, unsigned int page, const char *code,
 	}
 	do {
 		err = ioctl(vcpu[w->nth], KVM_RUN, 0);
-	} while (err && errno == EINTR && !stopping());
+	} while (err && errno == EINTR);
 	if (err) {
-		if (errno != EINTR)
-			race_error("KVM_RUN at page %u: %s", page, strerror(errno));
+		race_error("KVM_RUN at page %u: %s", page, strerror(errno));
 		return false;
 	}
 	if (state[w->nth]->exit_reason != KVM_EXIT_HLT) {
@@ -239,6 +239,24 @@ static void drop_some(struct worker *w)
 	drop_run(page, count);
 }
 
+/* The child's memory is of the moment of the fork: nobody may write to it. */
+static void look_twice(struct worker *w)
+{
+	uint64_t before[LOOKS][NSLOTS], after[NSLOTS];
+	unsigned int page[LOOKS], i;
+
+	for (i = 0; i < LOOKS; i++) {
+		page[i] = rnd(w, arena.pages);
+		page_to_slots(page_at(page[i]), before[i]);
+	}
+	usleep(1000);
+	for (i = 0; i < LOOKS; i++) {
+		page_to_slots(page_at(page[i]), after);
+		if (memcmp(before[i], after, sizeof(after)))
+			race_error("page %u changed in a child that does not write", page[i]);
+	}
+}
+
 /* All pages become copy-on-write: what the vCPUs may write has to go. */
 static void fork_once(struct worker *w)
 {
@@ -246,8 +264,10 @@ static void fork_once(struct worker *w)
 
 	w->doing = "fork";
 	pid = race_fork();
-	if (!pid)
+	if (!pid) {
+		look_twice(w);
 		_exit(0);
+	}
 	if (pid > 0)
 		race_wait(pid, 0);
 	else if (errno != EAGAIN && errno != ENOMEM)
@@ -275,6 +295,8 @@ static void disturb(struct worker *w)
 
 static void quiesce(void)
 {
+	if (!entered)
+		race_error("no vCPU was entered");
 	race_note("vCPUs entered %lu times", entered);
 }
 

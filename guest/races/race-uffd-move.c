@@ -53,44 +53,51 @@ static const char *setup(void)
 	return NULL;
 }
 
-/* What has arrived must be what its owner wrote, or nothing if it was dropped. */
-static void check_parked(unsigned int page, const char *at)
+static char *parked_at(unsigned int page)
 {
-	uint64_t value[NSLOTS];
-	uint32_t done, begun;
-	unsigned int s;
-
-	page_generations(page, &done, &begun);
-	page_to_slots(at, value);
-	for (s = 0; s < NSLOTS; s++)
-		if (!slot_plausible(page, s, value[s], done, begun))
-			race_error("page %u slot %u arrived with %#llx", page, s,
-				   (unsigned long long)value[s]);
+	return parking + page * PAGE_SIZE;
 }
 
-static void move_away(struct worker *w, unsigned int page)
+static unsigned int get_parked(struct worker *w, unsigned int page, uint64_t value[NSLOTS])
 {
-	char *to = parking + page * PAGE_SIZE;
+	(void)w;
+	page_to_slots(parked_at(page), value);
+	return NSLOTS;
+}
+
+/* False with errno if nothing was moved. What has been is there, and nowhere else. */
+static bool move_page(unsigned int page)
+{
 	struct uffdio_move move = {
-		.dst = (uintptr_t)to,
+		.dst = (uintptr_t)parked_at(page),
 		.src = (uintptr_t)page_at(page),
 		.len = PAGE_SIZE,
 	};
 
+	return !ioctl(uffd, UFFDIO_MOVE, &move);
+}
+
+static void leave_parking(unsigned int page)
+{
+	if (madvise(parked_at(page), PAGE_SIZE, MADV_DONTNEED))
+		race_error("MADV_DONTNEED: %s", strerror(errno));
+}
+
+static void move_away(struct worker *w, unsigned int page)
+{
 	page_write(w, page, put_by_store);
 	w->doing = "UFFDIO_MOVE";
-	if (ioctl(uffd, UFFDIO_MOVE, &move)) {
-		/* Dropped meanwhile; shared with a reader; or somebody is in the way. */
+	if (!move_page(page)) {
+		/* Dropped meanwhile, or somebody is in the way. */
 		if (errno != ENOENT && errno != EBUSY && errno != EAGAIN)
 			race_error("UFFDIO_MOVE: %s", strerror(errno));
 		return;
 	}
 	moved++;
+	page_check(w, page, get_parked);
 	page_is_empty(page);
 	page_check(w, page, get_by_load);
-	check_parked(page, to);
-	if (madvise(to, PAGE_SIZE, MADV_DONTNEED))
-		race_error("MADV_DONTNEED: %s", strerror(errno));
+	leave_parking(page);
 }
 
 static void drop_some(struct worker *w)
@@ -105,9 +112,27 @@ static void drop_some(struct worker *w)
 
 static void quiesce(void)
 {
-	close(uffd);
-	munmap(parking, arena.size);
+	if (!moved)
+		race_error("no page was moved");
 	race_note("%lu pages moved", moved);
+}
+
+/* By moves alone: MADV_DONTNEED would free the tables that they leave. */
+static void drop_all(void)
+{
+	unsigned int page;
+
+	for (page = 0; page < arena.pages; page++) {
+		if (!move_page(page) && errno != ENOENT)
+			race_error("in the end: UFFDIO_MOVE of page %u: %s", page, strerror(errno));
+		leave_parking(page);
+	}
+}
+
+static void unmap_all(void)
+{
+	munmap(arena.base, arena.size);
+	munmap(parking, arena.size);
 }
 
 const struct race race = {
@@ -116,4 +141,6 @@ const struct race race = {
 	.own = move_away,
 	.antagonists = { drop_some },
 	.quiesce = quiesce,
+	.drop_all = drop_all,
+	.unmap_all = unmap_all,
 };

@@ -796,6 +796,12 @@ static void final_check(void)
 	self = w;
 	w->doing = "final check";
 	for (page = 0; page < arena.pages; page++) {
+		uint64_t value[NSLOTS];
+
+		if (get_by_load(w, page, value) < NSLOTS) {
+			race_error("page %u cannot be accessed in the end", page);
+			continue;
+		}
 		page_check(w, page, get_by_load);
 		check_between(w, page);
 	}
