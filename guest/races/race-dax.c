@@ -17,7 +17,6 @@
  */
 #include "filemap.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,10 +103,7 @@ static void fork_once(struct worker *w)
 		_exit(0);
 	}
 	/* The page may lie beyond the end of the file at that moment. */
-	if (pid > 0)
-		race_wait(pid, SIGBUS);
-	else if (errno != EAGAIN && errno != ENOMEM)
-		race_error("fork: %s", strerror(errno));
+	race_wait(pid, SIGBUS);
 	breathe(w);
 }
 

@@ -164,8 +164,6 @@ static void spawn(struct worker *w)
 		pid[i] = race_fork();
 		if (!pid[i])
 			child(start);
-		if (pid[i] < 0 && errno != EAGAIN && errno != ENOMEM)
-			race_error("fork: %s", strerror(errno));
 	}
 	usleep(1000 * rnd(w, 50));
 	w->doing = "kill";

@@ -100,11 +100,6 @@ static void fork_once(struct worker *w)
 			_exit(0);	/* exit against the parent's drops */
 		child(w);
 	}
-	if (pid < 0) {
-		if (errno != EAGAIN && errno != ENOMEM)
-			race_error("fork: %s", strerror(errno));
-		return;
-	}
 	race_wait(pid, 0);
 }
 

@@ -268,10 +268,7 @@ static void fork_once(struct worker *w)
 		look_twice(w);
 		_exit(0);
 	}
-	if (pid > 0)
-		race_wait(pid, 0);
-	else if (errno != EAGAIN && errno != ENOMEM)
-		race_error("fork: %s", strerror(errno));
+	race_wait(pid, 0);
 }
 
 /* Both are slow, and all others wait for them: now and then. */

@@ -115,10 +115,7 @@ static void fork_and_change(struct worker *w)
 			use(w, rnd(w, 8192));
 		_exit(0);
 	}
-	if (pid > 0)
-		race_wait(pid, 0);
-	else if (errno != EAGAIN && errno != ENOMEM)
-		race_error("fork: %s", strerror(errno));
+	race_wait(pid, 0);
 	rnd64(w);
 }
 

@@ -139,10 +139,7 @@ static void fork_and_look(struct worker *w)
 		sweep(w);
 		_exit(0);
 	}
-	if (pid > 0)
-		race_wait(pid, 0);
-	else if (errno != EAGAIN && errno != ENOMEM)
-		race_error("fork: %s", strerror(errno));
+	race_wait(pid, 0);
 }
 
 static void quiesce(void)

@@ -157,6 +157,8 @@ pid_t race_fork(void)
 {
 	pid_t pid = fork();
 
+	if (pid < 0 && errno != EAGAIN && errno != ENOMEM)
+		race_error("fork: %s", strerror(errno));
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -171,6 +173,8 @@ void race_wait(pid_t pid, int expected)
 {
 	int status;
 
+	if (pid < 0)
+		return;		/* race_fork() has said why */
 	if (waitpid(pid, &status, 0) != pid)
 		race_error("waitpid: %s", strerror(errno));
 	else if (WIFSIGNALED(status) && WTERMSIG(status) != expected)

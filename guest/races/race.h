@@ -122,7 +122,8 @@ const char *race_skip(const char *what);
 
 /*
  * fork() whose child dies with its parent and by its own signals. The child
- * reports by race_error(), which its parent sees, and leaves by _exit(0).
+ * reports by race_error(), which its parent sees, and leaves by _exit(0). That
+ * there is no memory for a child is no error; any other failure is reported.
  */
 pid_t race_fork(void);
 /* Wait for it; a child killed by a signal other than `expected` is an error. */
