@@ -49,8 +49,11 @@ class Rate:
         if self.hours <= 0:
             return f"{self.failures} in no time at all"
         seen = "" if not self.failures else f"one in {span(self.hours / self.failures)}, "
-        return f"{self.failures} in {span(self.hours)}: {seen}less than one in " \
-               f"{span(_cut(1 / self.bound))}"
+        return f"{self.failures} in {span(self.hours)}: {seen}{self.excluding()}"
+
+    def excluding(self) -> str:
+        """``less than one in 137 h``; hours are needed for it."""
+        return f"less than one in {span(_cut(1 / self.bound))}"
 
 
 def _cut(hours: float) -> float:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jinja2
+from jinja2 import Environment
 
 from harness.core.plurals import plural
 from harness.core.workspace import write_atomic
@@ -15,16 +16,21 @@ from harness.dumps.keeping import told
 from harness.records.night import NightRow
 from harness.records.store import load_boots
 from harness.records.verdicts import BAD, Verdict
+from harness.style import templating
 from harness.suites import formats
 from harness.suites.formats import JUNIT_FILE
 from harness.suites.history import NightTotals, summarize_nights
 from harness.suites.kcidb import KCIDB_FILE
-from harness.suites.nightstats import by_kernel, flaky, groups
+from harness.suites.nightstats import NightGroup, by_kernel, flaky, groups
 from harness.suites.outcome import PAGE_FILE, SuiteOutcome
 from harness.suites.suiteplan import alone
 from harness.suites.triage import Bug
 
+if TYPE_CHECKING:
+    from harness.style.plot import Plot
+
 INDEX_FILE = "index.html"
+FIGURE_FILE = "hours.png"
 BAR_PX, STEP_PX, HIGH_PX = 5, 7, 28
 
 
@@ -84,6 +90,7 @@ def write_nights(root: Path, rows: Sequence[NightRow]) -> Path:
         for (suite, variant), total in sorted(summarize_nights(rows).items())
     ]
     seldom = groups(rows)
+    figure = _figure(root, seldom)
     nights = {
         night: [
             (row, _there(root, row, PAGE_FILE), _there(root, row, JUNIT_FILE))
@@ -94,10 +101,20 @@ def write_nights(root: Path, rows: Sequence[NightRow]) -> Path:
     path = root / INDEX_FILE
     write_atomic(path, _environment().get_template("nights.html.j2").render(
         totals=totals, nights=nights, groups=seldom, kernels=by_kernel(seldom),
-        flaky=flaky(root, rows),
+        flaky=flaky(root, rows), figure=figure,
         kcidb={night for night in nights if (root / night / KCIDB_FILE).exists()},
     ))
     return path
+
+
+def _figure(root: Path, seldom: Sequence[NightGroup]) -> Plot | None:
+    """The hours of all kernels, drawn, and beside the page as a picture."""
+    from harness.suites.nightplot import hours_plot  # noqa: PLC0415
+
+    plot = hours_plot(seldom)
+    if plot is not None:
+        write_atomic(root / FIGURE_FILE, plot.png())
+    return plot
 
 
 def _there(root: Path, row: NightRow, name: str) -> str:
@@ -130,11 +147,7 @@ def _state(night: Sequence[NightRow]) -> str:
     return "bad" if words & (BAD | {"not run"}) else "good"
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+def _environment() -> Environment:
+    environment = templating.environment(Path(__file__).parent / "templates")
     environment.filters["plural"] = plural
     return environment

@@ -15,6 +15,7 @@ MOST_ANY = 15  # places that say dict[str, Any]
 # A room may import from those that stand before it, and from itself.
 BELOW: dict[str, set[str]] = {
     "core": set(),
+    "style": {"core"},
     "records": {"core"},
     "project": {"core", "records"},
     "kernel": {"core", "records", "project"},
@@ -22,8 +23,10 @@ BELOW: dict[str, set[str]] = {
     "machine": {"core", "records", "project"},
     "measure": {"core", "records", "project", "kernel", "image", "machine"},
     "dumps": {"core", "records", "project", "kernel", "image", "machine"},
-    "suites": {"core", "records", "project", "kernel", "image", "machine", "measure", "dumps"},
-    "report": {"core", "records", "project"},
+    "suites": {
+        "core", "style", "records", "project", "kernel", "image", "machine", "measure", "dumps",
+    },
+    "report": {"core", "style", "records", "project"},
 }
 BELOW["fleet"] = BELOW["suites"] | {"suites"}
 BELOW["lab"] = BELOW["fleet"] | {"fleet", "report"}

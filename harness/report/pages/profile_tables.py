@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.report.pages.tabular import Table
-from harness.report.plots.picture import Plot
 from harness.report.plots.plot_functions import functions
 from harness.report.profiles import explaining, profile_text
 from harness.report.profiles.cycles import assumptions
 from harness.report.profiles.difference import Change, ProfileDifference
 from harness.report.profiles.explaining import Explanation
+from harness.style.plot import Plot
 
 FUNCTIONS = 12
 """Of each cell; the files beside the page have more."""

@@ -21,8 +21,8 @@ from harness.report.pages.exports import Json
 from harness.report.pages.tabular import Table, measured
 from harness.report.pages.terminal import table_text
 from harness.report.pages.write import render, writing
-from harness.report.plots import theme
-from harness.report.plots.picture import Plot, Tips
+from harness.style import theme
+from harness.style.plot import Plot, Tips
 
 MOST_TICKS = 12
 MOST_LINES = 30  # of trends on a terminal

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup, escape
 
 from harness.core.errors import UserError
@@ -20,11 +19,13 @@ from harness.report.analysis.method import METHOD
 from harness.report.pages import exports, origins, tabular
 from harness.report.pages.profile_tables import ProfileTable, modelled, write_profiles
 from harness.report.plots.drawing import draw
-from harness.report.plots.picture import Plot, origin
+from harness.report.plots.picture import origin
 from harness.report.plots.plot_answer import ANSWER
 from harness.report.profiles import explaining
 from harness.report.profiles.explaining import Explanation
 from harness.report.profiles.whereabouts import whereabouts
+from harness.style import templating
+from harness.style.plot import Plot
 
 CAPTION = "Findings: medians over boots"
 NOISE = (
@@ -148,13 +149,8 @@ def _lines(lines: Sequence[Line], caption: str) -> tabular.Table | None:
 
 def render(template: str, context: Mapping[str, object]) -> str:
     """A template filled in; what becomes HTML is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=template.endswith(".html.j2"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    environment = templating.environment(
+        Path(__file__).parent / "templates", escape=template.endswith(".html.j2")
     )
     environment.filters["md"] = markdown_cell
     environment.filters["prose"] = html_prose

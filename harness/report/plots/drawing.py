@@ -14,12 +14,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import Row
 from harness.report.data.rundata import canonical
-from harness.report.plots import theme
-from harness.report.plots.picture import Plot
 from harness.report.plots.plot_answer import answering
 from harness.report.plots.plot_changes import changes, comparable
 from harness.report.plots.plot_scaling import scaling
 from harness.report.plots.plot_series import over_time
+from harness.style import theme
+from harness.style.plot import Plot
 
 MOST_CELLS = 24  # in one plot of changes
 MOST_SERIES = 6  # cells of one workload that are drawn over time

@@ -1,30 +1,16 @@
-"""What every plot has: title, caption, words for who cannot see it, and its origin."""
+"""What the plots of a report have in common: how a side is drawn, and the words of their origin."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
+from dataclasses import dataclass
 
 from harness.report.analysis import words
 from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import Place, Row
 from harness.report.data.identity import Column
-from harness.report.plots import theme
-
-
-@dataclass
-class Tips:
-    """What a reader who points at a mark is told: a browser shows an SVG title by itself."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def add(self, artist: Artist, text: str) -> None:
-        """Give a mark its text."""
-        artist.set_gid(f"{theme.TIP}{len(self.texts)}")
-        self.texts.append(text)
+from harness.style import theme
+from harness.style.plot import Tips
 
 
 @dataclass(frozen=True)
@@ -33,30 +19,6 @@ class Brush:
 
     style: theme.Style
     tips: Tips
-
-
-@dataclass
-class Plot:
-    """A drawn plot. ``alt`` states what is to be seen, ``caption`` how it was measured."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    figure: Figure
-    workload: str = ""
-    """The workload it belongs to; empty for a plot over several."""
-    tips: Tips = field(default_factory=Tips)
-    appendix: bool = False
-    """It shows what no finding rests on."""
-
-    def png(self) -> bytes:
-        """PNG on white."""
-        return theme.to_png(self.figure)
-
-    def svg(self) -> str:
-        """An ``<svg>`` element for HTML."""
-        return theme.to_svg(self.figure, self.name, self.title, self.alt, self.tips.texts)
 
 
 def boots_text(rows: Sequence[Row]) -> str:

@@ -13,9 +13,10 @@ from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.findings import Claim
 from harness.report.analysis.rows import Row
 from harness.report.data.identity import Column
-from harness.report.plots import theme
-from harness.report.plots.picture import Plot, Tips, origin, style_of
+from harness.report.plots.picture import origin, style_of
 from harness.report.plots.plot_changes import scale_changes, tip
+from harness.style import theme
+from harness.style.plot import Plot, Tips
 
 ANSWER = "answer"
 MOST_MEMORY = 3  # comparisons of memory

@@ -14,8 +14,9 @@ from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import Row
 from harness.report.analysis.verdict import Comparison
 from harness.report.data.identity import Column
-from harness.report.plots import theme
-from harness.report.plots.picture import Plot, Tips, origin, style_of, where
+from harness.report.plots.picture import origin, style_of, where
+from harness.style import theme
+from harness.style.plot import Plot, Tips
 
 Mark = tuple[Row, Column, Comparison]
 FAR_PCT = 5.0  # a change beyond that, and ten times the usual one, bends the axis

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from harness.report.plots import theme
-from harness.report.plots.picture import Plot, Tips
 from harness.report.profiles.difference import Change, ProfileDifference
+from harness.style import theme
+from harness.style.plot import Plot, Tips
 
 MOST_BARS = 12
 SMALLEST = 0.05

@@ -12,8 +12,9 @@ from harness.report.analysis import words
 from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import Row
 from harness.report.data.identity import Column
-from harness.report.plots import theme
-from harness.report.plots.picture import Brush, Plot, Tips, boots_text, origin, style_of, where
+from harness.report.plots.picture import Brush, boots_text, origin, style_of, where
+from harness.style import theme
+from harness.style.plot import Plot, Tips
 
 LOG_FROM = 20  # values that differ by so much are drawn on a logarithm
 

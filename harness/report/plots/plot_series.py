@@ -21,8 +21,9 @@ from harness.report.analysis.analyse import Analysis
 from harness.report.analysis.rows import Row
 from harness.report.data.identity import Column
 from harness.report.data.rundata import canonical
-from harness.report.plots import theme
-from harness.report.plots.picture import Plot, Tips, boots_text, origin, style_of, where
+from harness.report.plots.picture import boots_text, origin, style_of, where
+from harness.style import theme
+from harness.style.plot import Plot, Tips
 
 MOST_POINTS = 400  # of one boot's time series that are drawn
 MOST_PANELS = 3

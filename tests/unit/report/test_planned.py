@@ -16,7 +16,7 @@ from harness.report.data.identity import Column
 from harness.report.pages.mail import mail
 from harness.report.pages.terminal import terminal_text
 from harness.report.pages.write import write_report
-from harness.report.plots import theme
+from harness.style import theme
 from tests.unit.report.make_planned import OPS, Point, make_plan, numbers, write
 
 BEFORE, AFTER = Column("before"), Column("after")

@@ -18,7 +18,7 @@ from harness.report.analysis.method import METHOD
 from harness.report.pages.mail import mail
 from harness.report.pages.terminal import terminal_text
 from harness.report.pages.write import ReportFiles, html_prose, write_report
-from harness.report.plots import theme
+from harness.style import theme
 from tests.places import ROOT
 from tests.unit.report.make_run import OOPS, MakeRun, edit_lines
 from tests.unit.report.test_profile_difference import with_strings

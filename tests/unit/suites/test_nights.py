@@ -218,7 +218,7 @@ def test_the_trend_page_says_all_of_it(tmp_path: Path) -> None:
     page.touch()
     text = write_nights(tmp_path, rows).read_text()
     assert '<td class="n">1.00</td>' in text and '<td class="n">9.00</td>' in text
-    assert text.count("<rect") == 2 and text.count('<rect class="grave"') == 1
+    assert text.count("<rect class") == 2 and text.count('<rect class="grave"') == 1
     assert '<h2 id="20261102-000000">' in text
     assert 'href="20261101-000000/00-races/report.html"' in text
     assert 'href="20261102-000000' not in text  # its page is not there
@@ -227,7 +227,7 @@ def test_the_trend_page_says_all_of_it(tmp_path: Path) -> None:
 def test_the_parts_of_a_night_are_one_bar(tmp_path: Path) -> None:
     parts = [row("1", 3, 3), row("1", 1, 1, crashes=1, part="01-races"), row("2", 2, 2)]
     text = write_nights(tmp_path, parts).read_text()
-    assert text.count("<rect") == 2 and "1: 4.00 h, 1 crash, 0 regressions" in text
+    assert text.count("<rect class") == 2 and "1: 4.00 h, 1 crash, 0 regressions" in text
 
 
 def test_retention_keeps_verdicts(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from harness.records.runs import Run
 from harness.records.store import RunWriter
 from harness.records.verdicts import Verdict, Word
 from harness.suites import history, kcidb, nightstats
+from harness.suites.nightplot import hours_plot
 from harness.suites.nightstats import Rate
 from harness.suites.suite_pages import write_nights
 from tests.unit.suites.test_nights import run_of
@@ -99,6 +100,22 @@ def recorded(root: Path, night: str, *verdicts: Verdict) -> Run:
         writer.verdict(one)
     writer.boot(boot(0))
     return run
+
+
+def test_the_hours_are_drawn_by_kernel_and_suite(tmp_path: Path) -> None:
+    rows = [row("1", 2, "k1"), row("2", 4, "k1", suite="ltp"), row("2", 1, "k2", variant="before")]
+    plot = hours_plot(nightstats.groups(rows))
+    assert plot is not None and plot.alt.startswith("after")
+    assert "0 failures: less than one in 2 h" in plot.svg()
+    assert "ltp on after 6.1.192: 4 h" in plot.svg()
+    page = write_nights(tmp_path, rows).read_text()
+    assert '<figure id="plot-hours">' in page
+    assert (tmp_path / "hours.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_hours_are_no_figure() -> None:
+    assert hours_plot([]) is None
+    assert hours_plot(nightstats.groups([row("1", 0, "k1")])) is None
 
 
 def test_what_is_flaky_and_how_often(tmp_path: Path) -> None:
