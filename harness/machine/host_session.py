@@ -127,7 +127,12 @@ class HostSession:
         if order.modules is not None:
             keeper.place(f"/lib/modules/{order.release}")
             keeper.push(order.modules, f"{folder}/modules.tar.gz")
-            keeper.run(f"tar -C / -xzf {folder}/modules.tar.gz", seconds=300.0)
+            # Into /lib/modules and no higher: where /lib is a link to /usr/lib, tar would put a
+            # directory of its own in its place, and no program would find its libraries any more.
+            keeper.run(
+                f"tar -C /lib/modules --strip-components=2 -xzf {folder}/modules.tar.gz",
+                seconds=300.0,
+            )
         return Placed(image, self._make_initrd(folder))
 
     def _make_initrd(self, folder: str) -> str:

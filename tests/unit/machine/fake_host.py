@@ -92,8 +92,11 @@ class FakeHost:
             self._make()
 
     def _make(self) -> None:
-        for folder in ("bin", "proc/sys/kernel/random", "sys", "var/lib", "opt", "lib/modules"):
+        for folder in (
+            "bin", "proc/sys/kernel/random", "sys", "var/lib", "opt", "usr/lib/modules"
+        ):
             (self.root / folder).mkdir(parents=True)
+        (self.root / "lib").symlink_to("usr/lib")  # as on every Debian of today
         (self.root / "library").write_text(LIBRARY)
         for name, script in PROGRAMS.items():
             path = self.root / "bin" / name

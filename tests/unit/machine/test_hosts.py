@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,8 +68,10 @@ class Bench:
     def session(
         self, *has: str, machine: HostMachine | None = None, **changes: object
     ) -> HostSession:
+        modules = self.folder / "modules.tar.gz"
         order = BootOrder(
             self.kernel, self.folder / "boot", "before", smp=0, memory="", release=RELEASE, key=KEY,
+            modules=modules if modules.exists() else None,
         )
         return (machine or self.machine(*has, **changes)).boot(order)
 
@@ -107,6 +110,20 @@ def test_there_and_back(bench: Bench) -> None:
     assert f"Linux version {RELEASE}" in session.log.read_text()
     stages = [attempt.stage for attempt in bench.journal.attempts()]
     assert stages == ["lease", "push", "load", "start", "prove", "tune", "use", "return", "release"]
+
+
+def test_modules_come_into_a_lib_that_is_a_link(bench: Bench) -> None:
+    tree = bench.folder / "tree"
+    (tree / f"lib/modules/{RELEASE}/kernel").mkdir(parents=True)
+    (tree / f"lib/modules/{RELEASE}/kernel/tun.ko").write_text("tun")
+    with tarfile.open(bench.folder / "modules.tar.gz", "w:gz") as archive:
+        archive.add(tree / "lib", "lib")
+    with bench.session() as session:
+        assert session.run(f"cat /lib/modules/{RELEASE}/kernel/tun.ko").stdout == "tun"
+        assert (bench.host.root / "lib").is_symlink()
+    bench.check_left_as_found()
+    assert not list((bench.host.root / "lib/modules").iterdir())
+
 
 
 def test_several_boots_of_one_lease(bench: Bench) -> None:
