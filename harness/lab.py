@@ -302,7 +302,7 @@ class Lab:
             disks=tuple(disks), gdb=gdb, plugin=tuple(plugin), ssh_port=ssh_port,
             boot_seconds=boot_seconds, slowness=slowness(build) * crowd,
             keep_logs=directory is not None, release=build.release, key=build.key,
-            modules=build.modules,
+            modules=build.modules, config=build.config,
         )
 
     def boot(

@@ -144,6 +144,8 @@ class HostSession:
         if kind == "dracut":
             self.keeper.run(f"dracut --force {path} {release}", seconds=600.0)
         else:
+            if self.order.config is not None:  # it wants to know which compression there is
+                self.keeper.push(self.order.config, f"/boot/config-{release}")
             self.keeper.run(f"mkinitramfs -o {path} {release}", seconds=600.0)
         return path
 

@@ -49,7 +49,8 @@ PLACED = f"{lease.STATE}/placed"
 """A file on the computer with the paths that were put there, one a line."""
 CLEAN = f"""[ -s {PLACED} ] || exit 0
 while read -r path; do case $path in
-    {lease.STATE}/*|/lib/modules/*-????????????????|/boot/*pte-harness*) rm -rf "$path";;
+    {lease.STATE}/*|/lib/modules/*-????????????????) rm -rf "$path";;
+    /boot/config-*-????????????????|/boot/*pte-harness*) rm -f "$path";;
 esac; done < {PLACED}
 if [ -e /boot/grub/custom.cfg ] && grep -q {MARK} /boot/grub/custom.cfg; then
     rm -f /boot/grub/custom.cfg; grub-editenv - unset next_entry

@@ -219,6 +219,8 @@ class BootOrder:
     """Of the build, which /proc/version must hold."""
     modules: Path | None = None
     """A tar file of lib/modules/RELEASE, for machines that load any."""
+    config: Path | None = None
+    """The kernel's configuration, for machines that make an initramfs of their own."""
 
 
 class Machine(Protocol):

@@ -66,6 +66,8 @@ reboot) mark=$(grep -o 'pte_harness=[^ ]*' "$H/proc/cmdline"); own
         [ ! -e "$H/debians-kexec-load.service" ] || echo "ro $mark" > "$H/proc/cmdline";;
 esac""",
     "reboot": "own",
+    # As Debian's: it will not compress in a way that the kernel may not know.
+    "mkinitramfs": 'grep -q RD_ZSTD "$H/boot/config-$3" && cp "$H/lib/modules/$3/modules.dep" "$2"',
     "sleep": "exec /bin/sleep 0",
     "setsid": 'echo "$3" > "$H/watcher"',
     "mount": "true",
@@ -93,7 +95,7 @@ class FakeHost:
 
     def _make(self) -> None:
         for folder in (
-            "bin", "proc/sys/kernel/random", "sys", "var/lib", "opt", "usr/lib/modules"
+            "bin", "proc/sys/kernel/random", "sys", "var/lib", "opt", "boot", "usr/lib/modules"
         ):
             (self.root / folder).mkdir(parents=True)
         (self.root / "lib").symlink_to("usr/lib")  # as on every Debian of today

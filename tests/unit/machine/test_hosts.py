@@ -68,10 +68,11 @@ class Bench:
     def session(
         self, *has: str, machine: HostMachine | None = None, **changes: object
     ) -> HostSession:
-        modules = self.folder / "modules.tar.gz"
+        modules, config = self.folder / "modules.tar.gz", self.folder / "config"
         order = BootOrder(
             self.kernel, self.folder / "boot", "before", smp=0, memory="", release=RELEASE, key=KEY,
             modules=modules if modules.exists() else None,
+            config=config if config.exists() else None,
         )
         return (machine or self.machine(*has, **changes)).boot(order)
 
@@ -112,17 +113,20 @@ def test_there_and_back(bench: Bench) -> None:
     assert stages == ["lease", "push", "load", "start", "prove", "tune", "use", "return", "release"]
 
 
-def test_modules_come_into_a_lib_that_is_a_link(bench: Bench) -> None:
+def test_modules_and_an_initramfs_where_lib_is_a_link(bench: Bench) -> None:
     tree = bench.folder / "tree"
-    (tree / f"lib/modules/{RELEASE}/kernel").mkdir(parents=True)
-    (tree / f"lib/modules/{RELEASE}/kernel/tun.ko").write_text("tun")
+    (tree / f"lib/modules/{RELEASE}").mkdir(parents=True)
+    (tree / f"lib/modules/{RELEASE}/modules.dep").write_text("tun")
+    (bench.folder / "config").write_text("CONFIG_RD_ZSTD=y")
     with tarfile.open(bench.folder / "modules.tar.gz", "w:gz") as archive:
         archive.add(tree / "lib", "lib")
-    with bench.session() as session:
-        assert session.run(f"cat /lib/modules/{RELEASE}/kernel/tun.ko").stdout == "tun"
+    with bench.session(initrd="initramfs-tools") as session:
+        assert session.run(f"cat /lib/modules/{RELEASE}/modules.dep").stdout == "tun"
+        folder = "/var/lib/pte-harness/boot"
+        assert session.run(f"cat {folder}/*/initrd.img").stdout == "tun"
         assert (bench.host.root / "lib").is_symlink()
     bench.check_left_as_found()
-    assert not list((bench.host.root / "lib/modules").iterdir())
+    assert not [*(bench.host.root / "lib/modules").iterdir(), *(bench.host.root / "boot").iterdir()]
 
 
 
