@@ -181,11 +181,21 @@ static void do_dontneed(void)
 }
 
 /* Pages that are free for the taking: reclaim drops them, and needs no swap. */
-static void touch_and_free_lazily(void)
+static void touch_and_free_lazily(size_t step)
 {
-	touch_tables();
+	touch(step);
 	if (madvise(at, size, MADV_FREE))
 		die_errno("madvise(MADV_FREE)");
+}
+
+static void free_tables_lazily(void)
+{
+	touch_and_free_lazily(PMD_SIZE);
+}
+
+static void free_pages_lazily(void)
+{
+	touch_and_free_lazily(PAGE_SIZE);
 }
 
 static void do_reclaim(void)
@@ -321,7 +331,10 @@ static const struct op {
 	  set_up_tables, touch_tables, do_dontneed, NULL },
 	{ "reclaim", "MADV_PAGEOUT of MADV_FREE memory with one page in each table",
 	  "table", 1UL << 30, PMD_SIZE, 1, false,
-	  set_up_tables, touch_and_free_lazily, do_reclaim, check_reclaimed },
+	  set_up_tables, free_tables_lazily, do_reclaim, check_reclaimed },
+	{ "reclaim_pages", "MADV_PAGEOUT of MADV_FREE memory with every page touched",
+	  "page", 64UL << 20, PAGE_SIZE, 1, false,
+	  set_up_tables, free_pages_lazily, do_reclaim, check_reclaimed },
 	{ "mmap_munmap", "mmap, touch every page, munmap",
 	  "page", 64UL << 20, PAGE_SIZE, 1, true,
 	  set_up_hole, NULL, do_mmap_munmap, NULL },

@@ -6,7 +6,8 @@ where it gains nothing. Each cell is one operation, in a process of its own, pin
 the median round over its units, which are named in the metric:
 
 * ``page``: ``fork_exit``, ``mremap_entries``, ``mprotect`` (a page's protection changed once),
-  ``mmap_munmap``, ``mmap_page``, ``munmap``, ``swap_in``;
+  ``mmap_munmap``, ``mmap_page``, ``munmap``, ``swap_in``, ``reclaim_pages`` (where all
+  pages of a table go, one after the other);
 * ``table`` (2 MiB): ``mremap_tables``, ``dontneed`` (one page in each, one call for all),
   ``reclaim`` (the same, dropped by reclaim);
 * ``fault`` (of 16 pages): ``fault_around``.
@@ -37,15 +38,15 @@ from harness.measure.workloads.workload import (
 
 Op = Literal[
     "fork_exit", "mremap_tables", "mremap_entries", "mprotect", "mmap_munmap", "mmap_page",
-    "munmap", "fault_around", "swap_in", "dontneed", "reclaim",
+    "munmap", "fault_around", "swap_in", "dontneed", "reclaim", "reclaim_pages",
 ]
-# The last two come last: on kernels that free tables they leave the page allocator in another
+# The last three come last: on kernels that free tables they leave the page allocator in another
 # state, and operations that come after them would be charged for that.
 OPS: tuple[Op, ...] = get_args(Op)
 
 SIZE_MIB = {
     "fork_exit": 1024, "mremap_tables": 1024, "dontneed": 1024, "reclaim": 1024,
-    "mmap_munmap": 64,
+    "mmap_munmap": 64, "reclaim_pages": 64,
     "mmap_page": 16, "munmap": 64, "swap_in": 32,
 }
 USUAL_MIB = 256
@@ -54,7 +55,7 @@ USUAL_MIB = 256
 TOUCH_NS = 25e3
 ROUND_NS = {
     "fork_exit": 3e3, "mremap_tables": 20, "mremap_entries": 2e3, "mprotect": 1e3, "dontneed": 100,
-    "reclaim": 300,
+    "reclaim": 300, "reclaim_pages": 10e3,
     "mmap_munmap": 30e3, "mmap_page": 60e3, "munmap": 30e3, "fault_around": 3e3, "swap_in": 150e3,
 }
 
