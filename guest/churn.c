@@ -9,12 +9,14 @@
  *	refault  each thread stays in one 2 MiB of its own
  *	shared   all threads stay in the same 2 MiB, each with pages of its own
  *	whole    the same, but each drop is of all 2 MiB
+ *	neighbour  as shared, and another page there, the last, is left alone
  *
  * Shows: what a fault and its drop cost when a table is freed and made again
  * for every one or few pages. sparse and refault do so each time; in shared it
  * depends on who else has a page there at that moment, and the count itself is
  * fought for. whole is for kernels that free a table when one call covers it:
  * they may have to look at all its entries again, as others fill it meanwhile.
+ * neighbour never empties its table: what it costs to find that out.
  *
  * Cannot show: contention under icount, where CPUs take turns of 10,000
  * instructions and more; what the freed memory gains. Nobody should write
@@ -35,8 +37,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-static const char *const patterns[] = { "sparse", "refault", "shared", "whole" };
-enum pattern { SPARSE, REFAULT, SHARED, WHOLE };
+static const char *const patterns[] = { "sparse", "refault", "shared", "whole", "neighbour" };
+enum pattern { SPARSE, REFAULT, SHARED, WHOLE, NEIGHBOUR };
 
 static enum pattern pattern;
 static unsigned int nr_threads = 1;
@@ -89,7 +91,7 @@ static void work(unsigned int nth)
 
 static size_t span(void)
 {
-	if (pattern == SHARED || pattern == WHOLE)
+	if (pattern >= SHARED)
 		return PMD_SIZE;
 	return nr_threads * PMD_SIZE * (pattern == SPARSE ? cycles : 1UL);
 }
@@ -132,7 +134,7 @@ DEFINE_SET(pages)
 DEFINE_SET(cycles)
 
 static const struct command command = {
-	.synopsis = "[options] sparse|refault|shared|whole",
+	.synopsis = "[options] sparse|refault|shared|whole|neighbour",
 	.options = {
 		{ 't', "--threads", "N", "1 to 256 (default 1)",
 		  .number = set_nr_threads, .min = 1, .max = MAX_THREADS },
@@ -151,13 +153,14 @@ static enum pattern parse_pattern(const char *name)
 	for (i = 0; i < ARRAY_SIZE(patterns); i++)
 		if (!strcmp(name, patterns[i]))
 			return i;
-	die("sparse, refault, shared or whole, not '%s'", name);
+	die("sparse, refault, shared, whole or neighbour, not '%s'", name);
 }
 
 static void parse(int argc, char **argv)
 {
 	pattern = parse_pattern(parse_options_and_word(&command, argc, argv));
-	if (pattern >= SHARED && nr_threads * pages > PTRS_PER_PTE)
+	if (pattern >= SHARED &&
+	    nr_threads * pages + (pattern == NEIGHBOUR) > PTRS_PER_PTE)
 		die("%s: %u threads with %u pages do not fit into 2M",
 		    patterns[pattern], nr_threads, pages);
 }
@@ -168,6 +171,8 @@ int main(int argc, char **argv)
 
 	parse(argc, argv);
 	base = map_aligned(span(), PMD_SIZE, 0);
+	if (pattern == NEIGHBOUR)
+		base[PMD_SIZE - PAGE_SIZE] = 1;
 	freed_before = vmstat("pte_table_freed");
 	team_run(nr_threads, &rounds, work);
 	return report(freed_before);

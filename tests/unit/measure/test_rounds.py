@@ -84,6 +84,7 @@ def test_micro_takes_chosen_operations() -> None:
     ("micro", {"ops": "munmap"}, "did you mean 'op'"),
     ("churn", {"pattern": "dense"}, "churn: pattern"),
     ("churn", {"pattern": "shared", "threads": [8, 256], "pages": 4}, "do not share 2 MiB"),
+    ("churn", {"pattern": "neighbour", "threads": 2, "pages": 256}, "must be at most 511"),
     ("piecewise", {"chunk_kib": [4, 6]}, "chunk_kib.*multiple"),
     ("piecewise", {"size_mib": 1}, "size_mib"),
     ("page-fault", {"kind": 4}, "page-fault: kind"),
@@ -98,7 +99,7 @@ def test_churn_is_one_thread_and_many_in_one_table() -> None:
     cells = workloads.get("churn").cells({})
     assert [(c["pattern"], c["threads"]) for c in cells] == [
         ("sparse", 1), ("refault", 1), ("shared", 8), ("shared", 16),
-        ("whole", 8), ("whole", 16),
+        ("whole", 8), ("whole", 16), ("neighbour", 1),
     ]
     cells = workloads.get("churn").cells({"pattern": "sparse", "threads": [2, 4]})
     assert [c["threads"] for c in cells] == [2, 4]
