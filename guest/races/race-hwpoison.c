@@ -65,6 +65,27 @@ static void offline(struct worker *w, unsigned int page)
 	page_check(w, page, get_by_load);
 }
 
+/*
+ * Newer kernels tell the thread of it by SIGBUS, as if it had used the page. An
+ * access is what the handler comes back from, and this is one.
+ */
+static bool make_poisoned(struct worker *w, void *at)
+{
+	int err;
+
+	if (sigsetjmp(w->recover, 0)) {
+		if (w->signal != SIGBUS)
+			race_error("signal %d at MADV_HWPOISON", w->signal);
+		return true;
+	}
+	w->armed = 1;
+	atomic_signal_fence(memory_order_seq_cst);
+	err = madvise(at, PAGE_SIZE, MADV_HWPOISON);
+	atomic_signal_fence(memory_order_seq_cst);
+	w->armed = 0;
+	return !err;
+}
+
 /* One page of the range is poisoned and dropped; its neighbours come and go. */
 static void poison(struct worker *w)
 {
@@ -79,7 +100,7 @@ static void poison(struct worker *w)
 	hard_left--;
 	*at = 1;
 	doomed[other * PAGE_SIZE] = 1;
-	if (!madvise((void *)at, PAGE_SIZE, MADV_HWPOISON))
+	if (make_poisoned(w, (void *)at))
 		poisoned++;
 	if (other != page && madvise(doomed + other * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED))
 		race_error("MADV_DONTNEED beside a poisoned page: %s", strerror(errno));
