@@ -24,7 +24,8 @@ MOST_COSTS = 6  # and of costs
 LOG_FROM = 20  # quantities that differ by so much share a logarithmic axis
 LINE = 0.27  # inches a line
 LEAST = 1.9  # inches
-LABEL_WIDTH = 72  # characters of an axis label that fit the width
+LABEL_WIDTH = 52  # characters of an axis label that fit beside the names of lines
+NAME_WIDTH = 46  # characters of a line's name; a longer one takes two, in smaller letters
 
 
 def answering(analysis: Analysis) -> Plot | None:
@@ -105,7 +106,7 @@ def _memory(analysis: Analysis, axes: Axes, rows: Sequence[Row], tips: Tips) -> 
     if logarithmic:
         axes.set_xscale("log")
         axes.set_xlim(min(positive) / 4, max(positive) * 2)
-        axes.xaxis.set_major_locator(LogLocator(base=10, numticks=8))
+        axes.xaxis.set_major_locator(LogLocator(base=10, numticks=5))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.set_xlim(0, max([*medians, 1e-9]) * 1.12)
@@ -175,7 +176,11 @@ def _costs(analysis: Analysis, axes: Axes, claims: Sequence[Claim], tips: Tips) 
 
 
 def _name_lines(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize=9.5)
+    lines = [textwrap.fill(name, NAME_WIDTH, break_on_hyphens=False) for name in names]
+    axes.set_yticks(range(len(names)), lines, fontsize=9.5, linespacing=0.9)
+    for label, text in zip(axes.get_yticklabels(), lines, strict=True):
+        if "\n" in text:
+            label.set_fontsize(8)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)

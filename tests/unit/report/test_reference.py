@@ -1,6 +1,6 @@
-"""The committed runs give the figures and verdicts that they gave before the report was rebuilt.
+"""A committed run gives the figures and verdicts that it gave when it was committed.
 
-`verdicts-schema-1.json` was written by the report of schema 1 of the same samples.
+`reference-verdicts.json` has what the report said of the same samples then.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ from tests.places import ROOT
 
 REFERENCE = ROOT / "results" / "reference"
 FROZEN: dict[str, list[dict[str, Any]]] = json.loads(
-    (ROOT / "tests" / "data" / "verdicts-schema-1.json").read_text()
+    (ROOT / "tests" / "data" / "reference-verdicts.json").read_text()
 )
-MEANT_OTHERWISE = {"VmRSS"}
-"""Resident memory is counted in batches: values within its slack are the same since schema 2."""
-
 
 def key(one: dict[str, Any]) -> tuple[str, ...]:
     """What names a comparison."""
@@ -46,13 +43,7 @@ def test_figures_and_verdicts_are_what_they_were(name: str) -> None:
             found[key(line)] = line
     assert found.keys() == {key(line) for line in FROZEN[name]}
     for line in FROZEN[name]:
-        ours = found[key(line)]
-        if line["metric"] not in MEANT_OTHERWISE:
-            assert ours == line
-            continue
-        assert ours["delta_pct"] == line["delta_pct"]
-        assert line["verdict"].startswith("cannot tell")
-        assert ours["verdict"].startswith("same within") and ours["verdict"].endswith(" kB")
+        assert found[key(line)] == line
 
 
 def suites() -> list[Path]:
