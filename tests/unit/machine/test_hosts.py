@@ -459,7 +459,7 @@ def test_its_configuration_is_saved(bench: Bench) -> None:
     keeper = bench.machine().keeper
     with pytest.raises(InfrastructureError, match="has no configuration"):
         host_checks.save_config(keeper, bench.folder / "c")
-    (bench.host.root / "boot").mkdir()
+    (bench.host.root / "boot").mkdir(exist_ok=True)
     (bench.host.root / "boot/config-6.1.0-own").write_text("CONFIG_X=y\n" * 200)
     host_checks.save_config(keeper, bench.folder / "c")
     assert (bench.folder / "c").read_text().startswith("CONFIG_X=y")
