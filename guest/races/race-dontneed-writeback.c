@@ -33,17 +33,17 @@ static unsigned long rounds, evicted;
 static void writer(struct worker *w)
 {
 	unsigned int page = rnd(w, arena.pages), seen;
-	volatile uint64_t *at = (volatile uint64_t *)page_at(page);
+	uint64_t *at = (uint64_t *)page_at(page);
 	unsigned char resident = 1;
 
 	w->doing = "write";
-	*at = ++word;
+	store64(at, ++word);
 	seen = atomic_load(&syncs);
 	atomic_store(&go, true);
 	/* The one after the next has begun since. */
 	while (atomic_load(&syncs) - seen < 2 && !stopping())
-		*at = word;
-	*at = ++word;
+		store64(at, word);
+	store64(at, ++word);
 	atomic_store(&go, false);
 
 	w->doing = "waiting for the others";
@@ -51,11 +51,11 @@ static void writer(struct worker *w)
 		breathe(w);
 	w->doing = "check";
 	filemap_forget();
-	if (!mincore((void *)at, PAGE_SIZE, &resident) && !(resident & 1))
+	if (!mincore(at, PAGE_SIZE, &resident) && !(resident & 1))
 		evicted++;
-	if (*at != word)
+	if (load64(at) != word)
 		race_error("lost: page %u has %#llx on disk, and %#llx was written before fdatasync()",
-			   page, (unsigned long long)*at, (unsigned long long)word);
+			   page, (unsigned long long)load64(at), (unsigned long long)word);
 	rounds++;
 }
 

@@ -56,23 +56,23 @@ static void *fault_and_drop(void *arg)
 	unsigned int range, k, page;
 
 	for (;;) {
-		volatile uint64_t *at;
+		uint64_t *at;
 		uint64_t value = rnd64(w);
 
 		range = rnd(w, arena.size / PMD_SIZE);
 		k = rnd(w, PTRS_PER_PTE / CHILD_THREADS / 2);
 		page = range * PTRS_PER_PTE + 2 * QUARTER + k * CHILD_THREADS + w->nth;
-		at = (volatile uint64_t *)(arena.base + page * PAGE_SIZE);
-		*at = value;
+		at = (uint64_t *)(arena.base + page * PAGE_SIZE);
+		store64(at, value);
 		if (!rnd(w, 4))
 			sched_yield();
-		if (*at != value)
+		if (load64(at) != value)
 			race_error("child: page %u lost what was written", page);
 		if (rnd(w, 4))
 			continue;
-		if (madvise((void *)at, PAGE_SIZE, MADV_DONTNEED))
+		if (madvise(at, PAGE_SIZE, MADV_DONTNEED))
 			race_error("child: MADV_DONTNEED: %s", strerror(errno));
-		if (*at)
+		if (load64(at))
 			race_error("child: page %u is not empty after its drop", page);
 	}
 	return NULL;

@@ -31,9 +31,9 @@ static const char *setup(void)
 	return NULL;
 }
 
-static volatile uint64_t *slot(unsigned int page, unsigned int s)
+static uint64_t *slot(unsigned int page, unsigned int s)
 {
-	return (volatile uint64_t *)(arena.base + page * PAGE_SIZE + slot_offset[s]);
+	return (uint64_t *)(arena.base + page * PAGE_SIZE + slot_offset[s]);
 }
 
 static void compare(const char *when)
@@ -42,10 +42,10 @@ static void compare(const char *when)
 
 	for (page = 0; page < arena.pages; page++)
 		for (s = 0; s < NSLOTS; s++)
-			if (*slot(page, s) != snapshot[page][s])
+			if (load64(slot(page, s)) != snapshot[page][s])
 				race_error("child, %s: page %u slot %u is %#llx, not %#llx",
 					   when, page, s,
-					   (unsigned long long)*slot(page, s),
+					   (unsigned long long)load64(slot(page, s)),
 					   (unsigned long long)snapshot[page][s]);
 }
 
@@ -57,7 +57,7 @@ static void child(struct worker *w)
 
 	for (page = 0; page < arena.pages; page++) {
 		for (s = 0; s < NSLOTS; s++) {
-			snapshot[page][s] = *slot(page, s);
+			snapshot[page][s] = load64(slot(page, s));
 			page_generations(page, &ignored, &begun);
 			if (!slot_plausible(page, s, snapshot[page][s],
 					    done_before[page], begun))
@@ -77,7 +77,7 @@ static void child(struct worker *w)
 		for (; count; count--, page++) {
 			s = rnd(w, NSLOTS);
 			snapshot[page][s] = rnd64(w);
-			*slot(page, s) = snapshot[page][s];
+			store64(slot(page, s), snapshot[page][s]);
 		}
 	}
 	compare("after its own writes");

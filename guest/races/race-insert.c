@@ -162,12 +162,12 @@ static void map_packets(struct worker *w)
 	if (ring == MAP_FAILED)
 		return;
 	for (i = 0; i < RING_PAGES; i++) {
-		volatile uint64_t *word = (uint64_t *)(ring + i * PAGE_SIZE + 512);
+		uint64_t *word = (uint64_t *)(ring + i * PAGE_SIZE + 512);
 
-		if (*word)
+		if (load64(word))
 			race_error("page %u of a new packet ring holds %#llx", i,
-				   (unsigned long long)*word);
-		*word = 1;
+				   (unsigned long long)load64(word));
+		store64(word, 1);
 	}
 	packets++;
 	/* Half of them go before the rest. */
@@ -207,7 +207,7 @@ static bool send_pages(struct worker *w)
 static void check_received(char *at, unsigned int page, unsigned int end)
 {
 	for (; page < end; page++) {
-		uint64_t word = *(volatile uint64_t *)(at + page * PAGE_SIZE);
+		uint64_t word = load64((uint64_t *)(at + page * PAGE_SIZE));
 
 		if (word != TCP_WORD(page))
 			race_error("received page %u holds %#llx", page,
@@ -241,7 +241,7 @@ static void receive(struct worker *w, char *at, unsigned int flags)
 		n = size - got;
 		if (got % PAGE_SIZE)
 			n = PAGE_SIZE - got % PAGE_SIZE;
-		else if (zc.recv_skip_hint && zc.recv_skip_hint < n)
+		else if (zc.recv_skip_hint && zc.recv_skip_hint < (size_t)n)
 			n = zc.recv_skip_hint;
 		if (n > (ssize_t)PAGE_SIZE)
 			n = PAGE_SIZE;

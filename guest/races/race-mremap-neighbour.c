@@ -45,11 +45,11 @@ static void move(struct worker *w)
 {
 	unsigned int to = (place + 1) % PLACES, i;
 	uint64_t stamp = rnd64(w) | 1;
-	volatile uint64_t *at;
+	uint64_t *at;
 
 	w->doing = "write";
 	for (i = 0; i < PAGES; i++)
-		*(volatile uint64_t *)(area + place * PMD_SIZE + i * PAGE_SIZE) = stamp + i;
+		store64((uint64_t *)(area + place * PMD_SIZE + i * PAGE_SIZE), stamp + i);
 	w->doing = "mremap";
 	if (mremap(area + place * PMD_SIZE, PAGES * PAGE_SIZE, PAGES * PAGE_SIZE,
 		   MREMAP_MAYMOVE | MREMAP_FIXED, area + to * PMD_SIZE) == MAP_FAILED) {
@@ -59,10 +59,10 @@ static void move(struct worker *w)
 	place = to;
 	w->doing = "check";
 	for (i = 0; i < PAGES; i++) {
-		at = (volatile uint64_t *)(area + place * PMD_SIZE + i * PAGE_SIZE);
-		if (*at != stamp + i)
+		at = (uint64_t *)(area + place * PMD_SIZE + i * PAGE_SIZE);
+		if (load64(at) != stamp + i)
 			race_error("lost: page %u is %#llx, not %#llx, after mremap", i,
-				   (unsigned long long)*at, (unsigned long long)(stamp + i));
+				   (unsigned long long)load64(at), (unsigned long long)(stamp + i));
 	}
 }
 

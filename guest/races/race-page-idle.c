@@ -41,7 +41,7 @@ static void mark_idle(struct worker *w)
 	if (count > 64)
 		count = 64;
 	if (pread(pagemap, entry, count * 8, (uintptr_t)page_at(page) / PAGE_SIZE * 8) !=
-	    count * 8)
+	    (ssize_t)(count * 8))
 		race_error("pagemap: %s", strerror(errno));
 	for (i = 0; i < count && !stopping(); i++) {
 		pfn = entry[i] & ((1ULL << 55) - 1);

@@ -92,7 +92,8 @@ static void check(struct worker *w, unsigned int gib, unsigned int table)
 			race_error("process_vm_readv: %s", strerror(errno));
 	}
 	if (got != want)
-		race_error("page %p holds %#lx, not %#lx", (void *)at, got, want);
+		race_error("page %p holds %#llx, not %#llx", (void *)at,
+			   (unsigned long long)got, (unsigned long long)want);
 }
 
 static void keep(struct worker *w)

@@ -252,7 +252,7 @@ static bool access_slot(struct worker *w, unsigned int page, unsigned int offset
 			uint64_t *value, enum access how)
 {
 	volatile unsigned int tries = 0;
-	volatile uint64_t *at;
+	uint64_t *at;
 
 	while (sigsetjmp(w->recover, 0)) {
 		if (!tolerated(w->signal)) {
@@ -264,13 +264,13 @@ static bool access_slot(struct worker *w, unsigned int page, unsigned int offset
 			return false;
 		sched_yield();
 	}
-	at = (volatile uint64_t *)(page_at(page) + offset);
+	at = (uint64_t *)(page_at(page) + offset);
 	w->armed = 1;
 	atomic_signal_fence(memory_order_seq_cst);
 	if (how == STORE)
-		*at = *value;
+		store64(at, *value);
 	else if (how == LOAD)
-		*value = *at;
+		*value = load64(at);
 	else
 		__atomic_fetch_or(at, 0, __ATOMIC_SEQ_CST);
 	atomic_signal_fence(memory_order_seq_cst);

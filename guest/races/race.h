@@ -97,6 +97,16 @@ extern struct arena arena;
 extern unsigned int nr_owners;
 extern uint64_t seed;
 
+/* One access of 8 bytes: in a 32-bit program a volatile one would be two. */
+static inline uint64_t load64(const uint64_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+static inline void store64(uint64_t *at, uint64_t value)
+{
+	__atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
 /* Random numbers of a thread's own: [0, n). */
 uint64_t rnd64(struct worker *w);
 static inline unsigned int rnd(struct worker *w, unsigned int n)
