@@ -16,6 +16,7 @@ from harness.report.analysis.rows import Row
 from harness.report.data.rundata import canonical
 from harness.report.plots.plot_answer import answering
 from harness.report.plots.plot_changes import changes, comparable
+from harness.report.plots.plot_matrix import LEAST_CELLS, fits, matrix
 from harness.report.plots.plot_scaling import scaling
 from harness.report.plots.plot_series import over_time
 from harness.style import theme
@@ -34,10 +35,20 @@ def draw(analysis: Analysis) -> list[Plot]:
     with theme.look():
         first = answering(analysis)
         plots = [
-            *([first] if first else []), *_series(analysis), *_scalings(analysis),
-            *_changes(analysis),
+            *([first] if first else []), *_matrices(analysis), *_series(analysis),
+            *_scalings(analysis), *_changes(analysis),
         ]
     return _unique(plots)
+
+
+def _matrices(analysis: Analysis) -> Iterator[Plot]:
+    """Exact memory of many cells, kernels of all bases in one picture."""
+    for group in _grouped(
+        [row for row in analysis.rows if fits(row)],
+        lambda row: (row.workload, row.metric.name, row.place.accel, row.place.machine),
+    ):
+        if len({row.cell for row in group}) >= LEAST_CELLS:
+            yield matrix(analysis, group)
 
 
 def _series(analysis: Analysis) -> Iterator[Plot]:
