@@ -98,8 +98,8 @@ static void use(struct worker *w, unsigned int entry)
 
 /*
  * An entry of its own, within the first page of the LDT. An LDT of more is
- * vmalloc()ed anew with each change, and Linux counts the page tables of that
- * memory since 6.16, which it frees late: the runner would take them for lost.
+ * vmalloc()ed anew with each change. nr_page_table_pages of 7.3 counts the page
+ * tables of that memory, and they go late: the runner would take them for lost.
  */
 static void change(struct worker *w)
 {

@@ -1,4 +1,4 @@
-"""The plots: cells over time, by threads or size, and the change of every cell with its interval.
+"""The plots: cells as a grid, over time, by threads or size, and each cell's change.
 
 Every plot names accel and machine in its caption, says its finding in words for who
 cannot see it, and is drawn as SVG for the page and as PNG for Markdown. What is drawn
