@@ -16,6 +16,15 @@ SAME_INTERRUPT_S = 2.0
 _interrupts: list[float] = []  # when signals asked us to stop
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal asked us to stop.
+
+    A class of its own, as CPython remembers a plain KeyboardInterrupt that left an exec() of a
+    string, caught or not, and under `python -m` ends by SIGINT instead of our exit code. What
+    dataclasses do while a module is imported is such an exec().
+    """
+
+
 def main() -> NoReturn:
     """Run the command line; tracebacks are for bugs only."""
     from harness.cli.app import app  # noqa: PLC0415 - after the handlers stand
@@ -80,7 +89,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     again = bool(_interrupts) and now - _interrupts[-1] < SAME_INTERRUPT_S
     _interrupts.append(now)
     if not again:
-        raise KeyboardInterrupt
+        raise Interrupted
 
 
 if __name__ == "__main__":
