@@ -1,6 +1,7 @@
 # Two commands: `make bench` measures and reports, `make test` tests. Both set up what they need.
 HARNESS := .venv/bin/harness
-BENCH_FLAGS ?= --threads 1,8,16
+# A fleet of this host alone: boots that count instructions go beside each other, one for each CPU.
+BENCH_FLAGS ?= --threads 1,8,16 --fleet local
 
 help:
 	@echo "make bench          build both kernels, boot, measure, report (about 20 minutes at first)"

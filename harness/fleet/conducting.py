@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from harness.fleet.engine import LOCAL, Connection, FleetChoice, connected, requ
 from harness.fleet.grouping import BootTask, group
 from harness.fleet.guestboots import Orders, Packed
 from harness.fleet.jobs import BootJob, Desk, Stand, Supplies
-from harness.measure.measuring import Conductor, Prepared
+from harness.measure.measuring import Conductor, Prepared, here
 from harness.project.machine_tables import GUEST
 from harness.records.plans import Plan
 from harness.records.samples import Sample
@@ -38,8 +39,13 @@ def conductor(lab: Orders, choice: FleetChoice, plan: Plan) -> Iterator[Conducto
         )
     if choice.where == LOCAL:
         def on_this_host(prepared: Prepared, writer: RunWriter) -> int:
-            with connected(choice, plan, lab.workspace, lab.progress) as connection:
-                return conduct(lab, connection, prepared, writer)
+            # What is timed wants this host for itself; what is counted minds no neighbour.
+            timed, counted = split_by_clock(prepared.plan)
+            if choice.workers is None and timed.boots and counted.boots:
+                here(lab, replace(prepared, plan=timed), writer, planned=len(plan.boots))
+                prepared = replace(prepared, plan=counted)
+            with connected(choice, prepared.plan, lab.workspace, lab.progress) as connection:
+                return conduct(lab, connection, prepared, writer, together=False)
 
         yield on_this_host
         return
@@ -47,18 +53,37 @@ def conductor(lab: Orders, choice: FleetChoice, plan: Plan) -> Iterator[Conducto
         yield partial(conduct, lab, connection)
 
 
+def split_by_clock(plan: Plan) -> tuple[Plan, Plan]:
+    """The boots of a plan that are timed, and those whose instructions are counted."""
+    timed, counted = (
+        plan.model_copy(update={
+            "blocks": [block for block in plan.blocks if block.accel in names],
+            "boots": [boot for boot in plan.boots if boot.accel in names],
+        })
+        for names in (
+            {block.accel for block in plan.blocks if not block.counts},
+            {block.accel for block in plan.blocks if block.counts},
+        )
+    )
+    return timed, counted
+
+
 def conduct(
-    lab: Orders, connection: Connection, prepared: Prepared, writer: RunWriter
+    lab: Orders, connection: Connection, prepared: Prepared, writer: RunWriter,
+    together: bool = True,
 ) -> int:
-    """Do the boots that a run still lacks on a fleet; returns how many machines died."""
+    """Do the boots that a run still lacks on a fleet; returns how many machines died.
+
+    ``together``: what is compared with each other stays on one host.
+    """
     packed = Packed(lab, prepared)
     dispatcher = Dispatcher(connection, writer, lab.progress, packed.parcels)
-    return spread(dispatcher, prepared.plan, guestboots.make, packed.supplies)
+    return spread(dispatcher, prepared.plan, guestboots.make, packed.supplies, together)
 
 
 def spread(
-    dispatcher: Dispatcher, plan: Plan,
-    make: Callable[[BootJob, Desk, Path], Stand], supplies: Supplies | None = None,
+    dispatcher: Dispatcher, plan: Plan, make: Callable[[BootJob, Desk, Path], Stand],
+    supplies: Supplies | None = None, together: bool = True,
 ) -> int:
     """Hand a plan's boots to a fleet whose workers make their benches by ``make``."""
     earlier: dict[int, list[Sample]] = {}
@@ -74,7 +99,7 @@ def spread(
             tuple(one for boot in task.boots for one in earlier.get(boot.index, ())),
         )
 
-    dispatcher.run(group(run, plan.boots, dispatcher.finished), job)
+    dispatcher.run(group(run, plan.boots, dispatcher.finished, together), job)
     return dispatcher.crashes
 
 

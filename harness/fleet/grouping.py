@@ -25,21 +25,27 @@ class BootTask:
     """Indices of all boots of the group, done or not."""
 
 
-def group(run: Run, boots: Sequence[PlannedBoot], done: Collection[int]) -> list[BootTask]:
-    """The tasks of a run that hold any boot that is not ``done``, in the plan's order."""
+def group(
+    run: Run, boots: Sequence[PlannedBoot], done: Collection[int], together: bool = True
+) -> list[BootTask]:
+    """The tasks of a run that hold any boot that is not ``done``, in the plan's order.
+
+    Without ``together`` each boot is a task of its own: all workers are of one host.
+    """
     groups: dict[tuple[str, int], list[PlannedBoot]] = {}
     for boot in boots:
-        groups.setdefault((boot.accel, boot.seed), []).append(boot)
+        place = (boot.accel, boot.seed) if together else ("", boot.index)
+        groups.setdefault(place, []).append(boot)
     # Another run of the same name on the same scheduler has other tasks.
     whose = digest.key([
         run.run, run.started, {name: kernel.key for name, kernel in run.kernels.items()},
         [kernel.key for kernel in run.other_layouts],
     ])
     found = []
-    for (accel, seed), members in groups.items():
+    for members in groups.values():
         left = tuple(boot for boot in members if boot.index not in done)
         if left:
             first = "-".join(str(boot.index) for boot in left)
-            ident = f"{run.run}-{whose}-{accel}-{seed}-boots-{first}"
+            ident = f"{run.run}-{whose}-{left[0].accel}-{left[0].seed}-boots-{first}"
             found.append(BootTask(ident, left, tuple(boot.index for boot in members)))
     return found

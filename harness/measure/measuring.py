@@ -203,7 +203,7 @@ def _conduct(
 ) -> MeasuredRun:
     try:
         prepared = _prepare(lab, plan, writer, making)
-        crashes = (conduct or partial(_here, lab))(prepared, writer)
+        crashes = (conduct or partial(here, lab))(prepared, writer)
     except KeyboardInterrupt:
         _close(writer, "interrupted")
         lab.progress.warn(f"go on with: {plan.resuming(str(writer.directory))}")
@@ -235,8 +235,11 @@ def _prepare(lab: Supplier, plan: Plan, writer: RunWriter, making: Making) -> Pr
     return Prepared(plan, known, builds, image, lab.programs(), making)
 
 
-def _here(lab: Supplier, prepared: Prepared, writer: RunWriter) -> int:
-    """Every boot in this process, one after another."""
+def here(lab: Supplier, prepared: Prepared, writer: RunWriter, planned: int = 0) -> int:
+    """Every boot of a plan in this process, one after another; returns how many machines died.
+
+    ``planned``: how many the run has in all, where the plan holds some of them.
+    """
     plan, builds, making = prepared.plan, prepared.builds, prepared.making
     if plan.machine == GUEST:
         version = ".".join(map(str, accels.qemu_version(qemu.binary())))
@@ -268,7 +271,7 @@ def _here(lab: Supplier, prepared: Prepared, writer: RunWriter) -> int:
 
     runner = Runner(Bench(
         plan, prepared.workloads, prepared.programs, partial(compile_static, lab.workspace), names,
-        open_session, lab.progress, profiler,
+        open_session, lab.progress, profiler, planned,
     ), writer)
     runner.run()
     return runner.crashes

@@ -203,7 +203,9 @@ def _check_taken(
 def _cells_of(
     wanted: WorkloadPlan, workload: Workload, overrides: Overrides, clock: str
 ) -> Iterator[Cell]:
-    repeat = wanted.repeat if overrides.repeat is None else overrides.repeat
+    # What is counted repeats within a boot; boots tell how far it is to be trusted.
+    usual = 1 if clock == "icount" else wanted.repeat
+    repeat = usual if overrides.repeat is None else overrides.repeat
     for params in workload.cells(_settings(wanted, workload, overrides, clock)):
         yield Cell(
             workload=wanted.name, params=params, repeat=repeat, accel=clock,

@@ -24,6 +24,7 @@ from harness.fleet.dispatch import Dispatcher
 from harness.fleet.engine import Connection, FleetChoice
 from harness.fleet.guestboots import Orders
 from harness.fleet.jobs import Supplies
+from harness.records.plans import Block
 from tests.places import ROOT
 from tests.unit.fleet import pretence
 
@@ -234,6 +235,20 @@ def await_that(condition: object, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
+
+
+def test_what_is_timed_and_what_is_counted_are_parted(tmp_path: Path) -> None:
+    plan = pretence.plan(tmp_path)
+    counted = [
+        boot.model_copy(update={"index": boot.index + 6, "accel": "icount"}) for boot in plan.boots
+    ]
+    both = plan.model_copy(update={
+        "blocks": [*plan.blocks, Block(accel="icount", rounds=3)], "boots": [*plan.boots, *counted],
+    })
+    first, second = conducting.split_by_clock(both)
+    assert (first.boots, first.accels) == (plan.boots, ["tcg"])
+    assert (second.boots, second.accels) == (counted, ["icount"])
+    assert not conducting.split_by_clock(plan)[1].boots
 
 
 def test_a_real_computer_is_refused_before_anything_is_built(tmp_path: Path) -> None:

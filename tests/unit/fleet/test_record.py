@@ -67,6 +67,9 @@ def test_tasks_are_what_must_stay_on_one_host(dispatcher: Dispatcher) -> None:
     assert [[boot.index for boot in task.boots] for task in tasks] == [[0, 1, 6], [5]]
     assert tasks[1].whole == (4, 5)
     assert tasks == group(run, [*plan.boots, again], {2, 3, 4}), "resumed, the same names"
+    alone = group(run, [*plan.boots, again], {2, 3, 4}, together=False)
+    assert [[boot.index for boot in task.boots] for task in alone] == [[0], [1], [5], [6]]
+    assert len({task.ident for task in alone}) == 4, "each has a name of its own"
     other = group(run.model_copy(update={"started": "later"}), plan.boots, ())
     assert not {task.ident for task in tasks} & {task.ident for task in other}
 

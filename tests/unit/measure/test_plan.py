@@ -127,6 +127,15 @@ def test_a_cell_has_seconds_or_rounds_never_both() -> None:
             assert ("seconds" in cell.params) == (cell.accel == "tcg")
 
 
+def test_what_is_counted_is_measured_once_in_a_boot() -> None:
+    repeats = {
+        (cell.accel, cell.repeat) for cell in make("icount,tcg").cells
+        if cell.workload == "multi-fault"
+    }
+    assert repeats == {("icount", 1), ("tcg", 2)}
+    assert {cell.repeat for cell in make("icount", repeat=3).cells} == {3}
+
+
 def test_a_profile_may_choose_the_clock_of_a_workload() -> None:
     raw = tomllib.loads((ROOT / "harness.toml").read_text())
     raw["profiles"]["quick"]["workloads"][0]["accel"] = "auto,icount"
