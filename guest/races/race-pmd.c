@@ -5,7 +5,8 @@
  * Models: a server that goes through its heap GiB by GiB and gives back what
  * it has touched, while other threads keep a page here and there: PMD tables
  * become empty, may be freed, and are needed again at any moment. Page tables
- * are walked by faults, by GUP (process_vm_readv) and by fork.
+ * are walked by faults, by GUP (process_vm_readv) and by fork. One GiB more is
+ * given back as a whole, by one call, while others begin to use it.
  *
  * Shows: an entry that is installed in a PMD table being freed (lost write), a
  * PMD table that is freed with something in it (lost write).
@@ -26,17 +27,19 @@
 #define TABLES		2	/* of each GiB, for pages that stay a while */
 
 static char *heap;
+static char *common;	/* the GiB that is given back as a whole */
 static uint64_t expected[MAX_THREADS][GIBS][TABLES];
 
 static const char *setup(void)
 {
-	char *map = mmap(NULL, (GIBS + 1) * GIB, PROT_NONE,
+	char *map = mmap(NULL, (GIBS + 2) * GIB, PROT_NONE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (map == MAP_FAILED)
 		return race_skip("address space");
 	heap = (char *)(((uintptr_t)map + GIB - 1) & ~(GIB - 1));
-	if (mmap(heap, GIBS * GIB, PROT_READ | PROT_WRITE,
+	common = heap + GIBS * GIB;
+	if (mmap(heap, (GIBS + 1) * GIB, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != heap)
 		return race_skip("mmap");
 	return NULL;
@@ -59,17 +62,33 @@ static void sweep(struct worker *w)
 	}
 }
 
-/* One call for all that a GiB has, when nobody else has a page there: thread 0 only. */
+/* One call for all that a GiB has, whoever is about to use it. */
 static void sweep_whole(struct worker *w)
 {
-	char *at = heap + (GIBS - 1) * GIB;
-
-	if (!rnd(w, 8)) {
-		at[GIB - PAGE_SIZE] = 1;
-		at[GIB / 2 + 100 * PMD_SIZE] = 1;
-		madvise(at + GIB / 2, GIB / 2, MADV_DONTNEED);
+	if (!rnd(w, 16)) {
+		sweep(w);
+		return;
 	}
-	sweep(w);
+	w->doing = "drop a GiB";
+	common[rnd(w, GIB / PMD_SIZE) * PMD_SIZE] = 1;
+	if (madvise(common, GIB, MADV_DONTNEED))
+		race_error("madvise: %s", strerror(errno));
+}
+
+/* A page there may go at any moment. Who enters it into a dead table makes a wrong rss. */
+static void use(struct worker *w)
+{
+	uint64_t *at = (uint64_t *)(common + rnd(w, GIB / PMD_SIZE) * PMD_SIZE +
+				    (w->nth + 1) * PAGE_SIZE);
+	uint64_t value = rnd64(w) | 1, got;
+
+	w->doing = "use";
+	store64(at, value);
+	got = load64(at);
+	if (got && got != value)
+		race_error("page %p holds %#llx, neither %#llx nor nothing", (void *)at,
+			   (unsigned long long)got, (unsigned long long)value);
+	breathe(w);
 }
 
 static char *place(struct worker *w, unsigned int gib, unsigned int table)
@@ -145,13 +164,13 @@ static void fork_and_look(struct worker *w)
 
 static void quiesce(void)
 {
-	munmap(heap, GIBS * GIB);
+	munmap(heap, (GIBS + 1) * GIB);
 }
 
 const struct race race = {
 	.name = "pmd",
 	.flags = RACE_NO_OWNERS,
 	.setup = setup,
-	.antagonists = { sweep_whole, keep, keep, fork_and_look },
+	.antagonists = { sweep_whole, use, use, keep, keep, fork_and_look },
 	.quiesce = quiesce,
 };
