@@ -91,10 +91,12 @@ def spread(
         if one.boot not in dispatcher.finished:
             earlier.setdefault(one.boot, []).append(one)
     run = dispatcher.writer.run
+    # The plan may be a part of the run's.
+    planned = len(run.plan.boots if isinstance(run.plan, Plan) else plan.boots)
 
     def job(task: BootTask) -> BootJob:
         return BootJob(
-            run.run, _part(plan, task), len(plan.boots), dispatcher.topic, harness.__version__,
+            run.run, _part(plan, task), planned, dispatcher.topic, harness.__version__,
             make, supplies,
             tuple(one for boot in task.boots for one in earlier.get(boot.index, ())),
         )
