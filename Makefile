@@ -4,7 +4,7 @@ HARNESS := .venv/bin/harness
 BENCH_FLAGS ?= --threads 1,8,16 --fleet local
 
 help:
-	@echo "make bench          build both kernels, boot, measure, report (about 20 minutes at first)"
+	@echo "make bench          build both kernels, boot, measure, report (about half an hour at first)"
 	@echo "make test           lint, type-check and test, with real guests"
 	@echo "make setup          only install what is needed"
 	@echo "make doctor         say what is missing and what it is for"

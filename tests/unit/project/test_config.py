@@ -194,7 +194,7 @@ def test_a_family_is_a_variant_and_a_comparison_for_each_patch(
 def test_the_mutants_are_a_family() -> None:
     project = reading.load(ROOT)
     patches = {path.stem for path in (ROOT / "tests/mutants").glob("*.patch")}
-    assert len(patches) == 18
+    assert len(patches) == 17
     assert {f"mutant-{name}" for name in patches} == {
         name for name in project.config.variants
         if name.startswith("mutant-")
