@@ -40,7 +40,7 @@ def conductor(lab: Orders, choice: FleetChoice, plan: Plan) -> Iterator[Conducto
     if choice.where == LOCAL:
         def on_this_host(prepared: Prepared, writer: RunWriter) -> int:
             # What is timed wants this host for itself; what is counted minds no neighbour.
-            timed, counted = split_by_clock(prepared.plan)
+            timed, counted = of_clock(plan, counted=False), of_clock(plan, counted=True)
             if choice.workers is None and timed.boots and counted.boots:
                 here(lab, replace(prepared, plan=timed), writer, planned=len(plan.boots))
                 prepared = replace(prepared, plan=counted)
@@ -53,19 +53,12 @@ def conductor(lab: Orders, choice: FleetChoice, plan: Plan) -> Iterator[Conducto
         yield partial(conduct, lab, connection)
 
 
-def split_by_clock(plan: Plan) -> tuple[Plan, Plan]:
-    """The boots of a plan that are timed, and those whose instructions are counted."""
-    timed, counted = (
-        plan.model_copy(update={
-            "blocks": [block for block in plan.blocks if block.accel in names],
-            "boots": [boot for boot in plan.boots if boot.accel in names],
-        })
-        for names in (
-            {block.accel for block in plan.blocks if not block.counts},
-            {block.accel for block in plan.blocks if block.counts},
-        )
-    )
-    return timed, counted
+def of_clock(plan: Plan, *, counted: bool) -> Plan:
+    """The part of a plan whose instructions are ``counted``, or the one that is timed."""
+    blocks = [block for block in plan.blocks if block.counts == counted]
+    names = {block.accel for block in blocks}
+    boots = [boot for boot in plan.boots if boot.accel in names]
+    return plan.model_copy(update={"blocks": blocks, "boots": boots})
 
 
 def conduct(

@@ -72,6 +72,8 @@ class Runner:
         :class:`InfrastructureError` when a boot or a workload fails for another reason.
         """
         todo = [b for b in self.bench.plan.boots if b.index not in self._finished_boots]
+        if not todo:
+            return
         total = sum(self._estimate(boot) for boot in todo)
         variants = ", ".join(self.bench.plan.variants)
         title = f"measuring {plural(len(todo), 'boot')} of {variants}"

@@ -245,10 +245,10 @@ def test_what_is_timed_and_what_is_counted_are_parted(tmp_path: Path) -> None:
     both = plan.model_copy(update={
         "blocks": [*plan.blocks, Block(accel="icount", rounds=3)], "boots": [*plan.boots, *counted],
     })
-    first, second = conducting.split_by_clock(both)
+    first, second = (conducting.of_clock(both, counted=counts) for counts in (False, True))
     assert (first.boots, first.accels) == (plan.boots, ["tcg"])
     assert (second.boots, second.accels) == (counted, ["icount"])
-    assert not conducting.split_by_clock(plan)[1].boots
+    assert not conducting.of_clock(plan, counted=True).boots
 
 
 def test_a_real_computer_is_refused_before_anything_is_built(tmp_path: Path) -> None:
