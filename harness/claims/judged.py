@@ -9,8 +9,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from harness.claims import passages, spelling
-from harness.core import digest
+from harness.claims import passages, patched, spelling
 from harness.core.errors import HarnessError
 from harness.core.plurals import plural
 from harness.project.claims import Claim, ClaimBook, ClaimedFigure, ClaimedTests, Quantity
@@ -303,27 +302,9 @@ def _changed(claim: Claim, runs: Sequence[Run], records: Records) -> str:
     """What is not as it was when the claim was measured; first of all its kernels' patches."""
     sides = {figure.variant for figure in claim.figures} | {one.variant for one in claim.tests}
     changed = sorted(
-        side for side in sides if any(_other_patches(side, run, records.project) for run in runs)
+        side for side in sides if any(patched.others(side, run, records.project) for run in runs)
     )
     evidence = records.book.evidence[claim.evidence]
     told = f"the patches of {', '.join(changed)} have changed since {evidence.revision}".rstrip()
     lost = evidence.lost if claim.evidence not in records.again else ""
     return "; ".join(filter(None, [told if changed else "", lost, claim.superseded]))
-
-
-def _other_patches(variant: str, run: Run, project: Project) -> bool:
-    kernel = run.kernels.get(variant)
-    if kernel is None or variant not in project.config.variants:
-        return False
-    series = project.path(project.series_name(variant)) if project.series_name(variant) else None
-    for patch in kernel.patches:
-        if patch.kind == "compat":
-            continue
-        path = project.file(patch.name)
-        if patch.kind == "series":
-            if series is None or not series.is_dir():
-                continue
-            path = series / patch.name
-        if not path.is_file() or digest.of_file(path) != patch.sha256:
-            return True
-    return False

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from harness.claims import claim_text, passages, remeasure, spelling
+from harness.claims import claim_text, passages, patched, remeasure, spelling
 from harness.claims import judged as judging
 from harness.claims.judged import ClaimVerdict, judge
 from harness.claims.passages import uncovered_in
@@ -233,6 +233,35 @@ def test_patches_that_have_changed_since_supersede(tmp_path: Path) -> None:
     }, runs))
     assert after.word == "superseded" and "after have changed since e51138f" in after.why
     assert before.word == "holds"
+
+
+PATCH = b"""From 1 Mon Sep 17
+Subject: [PATCH 1/2] mm: one thing
+
+Said in one way.
+---
+ mm/a.c | 2 +-
+
+diff --git a/mm/a.c b/mm/a.c
+index 1..2 100644
+--- a/mm/a.c
++++ b/mm/a.c
+@@ -10,3 +10,3 @@ static
+ \tint a;
+-\tint b;
++\tint c;
+ \tint d;
+--\x20
+2.39
+"""
+
+
+def test_a_patch_that_only_says_it_in_other_words_is_the_same() -> None:
+    reworded = (PATCH.replace(b"Said in one way.", b"-Said\n+in another.").replace(b"1/2", b"1/3")
+                .replace(b"-10,3 +10,3", b"-11,3 +11,4").replace(b" \tint d", b"+\n \tint d"))
+    assert patched.code(reworded) == patched.code(PATCH)
+    assert patched.code(PATCH.replace(b"int c", b"int e")) != patched.code(PATCH)
+    assert patched.code(PATCH.replace(b"+++ b/mm/a.c", b"+++ b/mm/b.c")) != patched.code(PATCH)
 
 
 @pytest.mark.parametrize(("claim", "word", "why"), [
