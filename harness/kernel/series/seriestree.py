@@ -248,13 +248,17 @@ def checkpatch(series: Series, source: Source) -> list[tuple[str, str]]:
     script = source.path / "scripts" / "checkpatch.pl"
     if not script.exists():
         raise UserError(f"{source.path} has no scripts/checkpatch.pl")
+    # New files of Documentation/ need no MAINTAINERS entry in a series out of tree.
+    ignored = ["FILE_PATH_CHANGES"]
+    if not (source.path / ".git").exists():
+        # Commits that a message names can be looked up in a repository alone.
+        ignored.append("UNKNOWN_COMMIT_ID")
     said = []
     for patch in series.patches:
         output = capture(
             ["perl", str(script), "--strict", "--no-summary", "--terse", "--show-types",
-             # New files of Documentation/ need no MAINTAINERS entry in a series out of tree.
-             "--ignore", "FILE_PATH_CHANGES", f"--root={source.path}", str(patch.path)],
-            check=False, timeout=LONG,
+             "--ignore", ",".join(ignored), f"--root={source.path}", str(patch.path)],
+            cwd=source.path, check=False, timeout=LONG,
         )
         lines = [line for line in output.splitlines() if re.search(r"(ERROR|WARNING|CHECK):", line)]
         if lines:
