@@ -75,7 +75,7 @@ MUTANTS = [
     Mutant("pmd-shared-lock", 4, "pmd"),
     Mutant("no-grace-period", 5, "dontneed-fault"),
     Mutant("no-recheck", 8, "dontneed-fault"),
-    Mutant("collapse-unchecked", 8, "thp"),
+    Mutant("collapse-unchecked", 8, "collapse"),
     Mutant("fault-around-gone", 9, "truncate"),
     Mutant("insert-pages-error", 10, "insert"),
     Mutant("uffd-copy-uncounted", 11, "uffd"),
