@@ -11,8 +11,9 @@
  * oops, foreign data, a wrong count of page tables), pages that come back.
  *
  * Cannot show: anything where no collapse succeeds or reclaim frees nothing;
- * the reason in the verdict tells how many of each there were. Needs root and
- * a memory controller.
+ * the reason in the verdict tells how many collapses there were, and how many
+ * pages were gone after they had been written. Needs root and a memory
+ * controller.
  */
 #include "race.h"
 
@@ -23,19 +24,36 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
+#define CGROUP2_MAGIC	0x63677270
+#define WRITTEN		3	/* pages of a range and round, at most */
+
 static char top[32], group[64];
-static char group_procs[128], top_procs[128], reclaim_file[128];
+static char group_procs[128], top_procs[128], top_control[128], reclaim_file[128];
 static const char *reclaim_text;
-static bool mounted;
-static _Atomic unsigned long collapses, reclaims, gone;
+static bool mounted, controlled;
+static _Atomic unsigned long collapses, tries, gone;
+
+/* A thread that has just ended may still be in the group for a moment. */
+static void leave(void)
+{
+	struct timespec moment = { 0, 10000000 };
+	int i;
+
+	write_text(top_procs, "0");
+	for (i = 0; i < 100 && rmdir(group) && errno == EBUSY; i++)
+		nanosleep(&moment, NULL);
+	if (controlled)
+		write_text(top_control, "-memory");
+}
 
 static void cleanup(void)
 {
 	if (mounted) {
-		write_text(top_procs, "0");
-		rmdir(group);
+		leave();
 		umount2(top, MNT_DETACH);
 		mounted = false;
 	}
@@ -45,13 +63,21 @@ static void cleanup(void)
 
 static bool make_group(const char *version, const char *controllers, const char *file)
 {
-	char path[128];
+	char enabled[256];
+	struct statfs fs;
 
-	if (mount("race", top, version, 0, controllers))
+	/* To mount version 2 anew would change the options of the one there is. */
+	if (!controllers && !statfs("/sys/fs/cgroup", &fs) && fs.f_type == CGROUP2_MAGIC) {
+		if (mount("/sys/fs/cgroup", top, NULL, MS_BIND, NULL))
+			return false;
+	} else if (mount("race", top, version, 0, controllers)) {
 		return false;
+	}
 	mounted = true;
-	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", top);
-	write_text(path, "+memory");	/* of version 1 there is no such file */
+	/* Of version 1 there is no such file. */
+	snprintf(top_control, sizeof(top_control), "%s/cgroup.subtree_control", top);
+	controlled = read_text(top_control, enabled, sizeof(enabled)) &&
+		!strstr(enabled, "memory") && write_text(top_control, "+memory");
 	snprintf(group, sizeof(group), "%s/race-%d", top, getpid());
 	snprintf(group_procs, sizeof(group_procs), "%.63s/cgroup.procs", group);
 	snprintf(top_procs, sizeof(top_procs), "%s/cgroup.procs", top);
@@ -61,8 +87,10 @@ static bool make_group(const char *version, const char *controllers, const char 
 			return true;
 		rmdir(group);
 	}
+	if (controlled)
+		write_text(top_control, "-memory");
 	umount2(top, MNT_DETACH);
-	mounted = false;
+	mounted = controlled = false;
 	return false;
 }
 
@@ -91,25 +119,35 @@ static const char *setup(void)
 	return NULL;
 }
 
-/* A range has one thread, and a page one value: what is not zero must be that. */
-static uint64_t value_of(unsigned int page)
+/* A range has one thread. What is not zero must be what this round has written. */
+static uint64_t value_of(const struct worker *w, unsigned int page)
 {
-	return 0xc011a95eULL << 32 | page;
+	return (w->ops + 1) << 16 | page;
 }
 
-static void look(unsigned int page, bool may_be, const char *when)
+static void look(unsigned int page, uint64_t expected, const char *when)
 {
 	uint64_t got = load64((uint64_t *)page_at(page));
 
-	if (got && (!may_be || got != value_of(page)))
-		race_error("page %u holds %#llx %s", page, (unsigned long long)got, when);
-	else if (!got && may_be)
+	if (got && got != expected)
+		race_error("page %u holds %#llx, not %#llx, %s", page, (unsigned long long)got,
+			   (unsigned long long)expected, when);
+	else if (!got && expected)
 		atomic_fetch_add(&gone, 1);
+}
+
+static bool among(unsigned int page, const unsigned int *pages, unsigned int count)
+{
+	while (count--)
+		if (pages[count] == page)
+			return true;
+	return false;
 }
 
 static void collapse_range(struct worker *w, unsigned int range)
 {
-	unsigned int first = range * PTRS_PER_PTE, page[3], i, n = 1 + rnd(w, ARRAY_SIZE(page));
+	static unsigned int last[MAX_RANGES][WRITTEN];	/* of the round before */
+	unsigned int first = range * PTRS_PER_PTE, page[WRITTEN], i, n = 1 + rnd(w, WRITTEN);
 	char *base = arena.base + range * PMD_SIZE;
 
 	w->doing = "drop";
@@ -118,7 +156,7 @@ static void collapse_range(struct worker *w, unsigned int range)
 	w->doing = "write";
 	for (i = 0; i < n; i++) {
 		page[i] = first + i * (PTRS_PER_PTE / n) + rnd(w, PTRS_PER_PTE / n);
-		store64((uint64_t *)page_at(page[i]), value_of(page[i]));
+		store64((uint64_t *)page_at(page[i]), value_of(w, page[i]));
 	}
 	w->doing = "MADV_FREE";
 	if (madvise(base, PMD_SIZE, MADV_FREE))
@@ -129,15 +167,17 @@ static void collapse_range(struct worker *w, unsigned int range)
 		atomic_fetch_add(&collapses, 1);
 	w->doing = "look";
 	for (i = 0; i < n; i++)
-		look(page[i], true, "and was written and freed");
-	for (i = 0; i < 16; i++) {
-		unsigned int other = first + rnd(w, PTRS_PER_PTE), k;
+		look(page[i], value_of(w, page[i]), "and was written and freed");
+	for (i = 0; i < 16 + WRITTEN; i++) {
+		unsigned int other = first + rnd(w, PTRS_PER_PTE);
 
-		for (k = 0; k < n && page[k] != other; k++)
-			;
-		if (k == n)
-			look(other, false, "and was not written");
+		if (i < WRITTEN && last[range][i])
+			other = last[range][i];
+		if (!among(other, page, n))
+			look(other, 0, "and was not written");
 	}
+	memset(last[range], 0, sizeof(last[range]));
+	memcpy(last[range], page, n * sizeof(page[0]));
 }
 
 static void collapse0(struct worker *w)
@@ -155,14 +195,14 @@ static void reclaim(struct worker *w)
 {
 	w->doing = "reclaim";
 	if (write_text(reclaim_file, reclaim_text) || errno == EAGAIN)
-		atomic_fetch_add(&reclaims, 1);
+		atomic_fetch_add(&tries, 1);
 	else if (errno != EINTR && errno != EBUSY)
 		race_error("%s: %s", reclaim_file, strerror(errno));
 }
 
 static void quiesce(void)
 {
-	race_note("%lu collapses, %lu reclaims, %lu pages gone", collapses, reclaims, gone);
+	race_note("%lu collapses, %lu tries of reclaim, %lu pages gone", collapses, tries, gone);
 }
 
 const struct race race = {

@@ -618,10 +618,11 @@ static void print_verdict(const char *verdict, const char *reason,
 
 static void put_back(void)
 {
-	if (race.cleanup)
-		race.cleanup();
 	settings_restore();
 	swap_destroy();
+	/* Last, as after a hang it may hang as well. */
+	if (race.cleanup)
+		race.cleanup();
 }
 
 static void on_fault(int sig, siginfo_t *info, void *context)

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from harness.core import digest
 from harness.core.errors import InfrastructureError, UserError
-from harness.core.proc import capture
+from harness.core.proc import capture, need
 from harness.core.progress import Progress
 from harness.core.workspace import write_atomic
+from harness.kernel.series import plumbing
 from harness.kernel.series.patches import SERIES_FILE, Series, listed
 from harness.kernel.series.provenance import FILE, Provenance
 from harness.kernel.source.sources import Source
@@ -250,20 +251,29 @@ def checkpatch(series: Series, source: Source) -> list[tuple[str, str]]:
         raise UserError(f"{source.path} has no scripts/checkpatch.pl")
     # New files of Documentation/ need no MAINTAINERS entry in a series out of tree.
     ignored = ["FILE_PATH_CHANGES"]
-    if not (source.path / ".git").exists():
-        # Commits that a message names can be looked up in a repository alone.
+    if not _has_history(source.path):
         ignored.append("UNKNOWN_COMMIT_ID")
     said = []
     for patch in series.patches:
-        output = capture(
+        code, output = plumbing.run(
             ["perl", str(script), "--strict", "--no-summary", "--terse", "--show-types",
-             "--ignore", ",".join(ignored), f"--root={source.path}", str(patch.path)],
-            cwd=source.path, check=False, timeout=LONG,
+             "--ignore", ",".join(ignored), f"--root={source.path}", str(patch.path)], source.path,
         )
+        if code not in (0, 1):
+            raise InfrastructureError(f"checkpatch.pl ended with {code}: {output[-500:].strip()}")
         lines = [line for line in output.splitlines() if re.search(r"(ERROR|WARNING|CHECK):", line)]
         if lines:
             said.append((patch.name, "\n".join(lines)))
     return said
+
+
+def _has_history(tree: Path) -> bool:
+    """Whether a tree is a repository in which the commits that a message names can be found."""
+    if not (tree / ".git").exists():
+        return False
+    return capture(
+        [need("git"), "rev-parse", "--is-shallow-repository"], cwd=tree, check=False,
+    ).strip() == "false"
 
 
 def first_bad(count: int, is_bad: Callable[[int], bool]) -> int:

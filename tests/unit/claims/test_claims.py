@@ -260,8 +260,36 @@ def test_a_patch_that_only_says_it_in_other_words_is_the_same() -> None:
     reworded = (PATCH.replace(b"Said in one way.", b"-Said\n+in another.").replace(b"1/2", b"1/3")
                 .replace(b"-10,3 +10,3", b"-11,3 +11,4").replace(b" \tint d", b"+\n \tint d"))
     assert patched.code(reworded) == patched.code(PATCH)
-    assert patched.code(PATCH.replace(b"int c", b"int e")) != patched.code(PATCH)
-    assert patched.code(PATCH.replace(b"+++ b/mm/a.c", b"+++ b/mm/b.c")) != patched.code(PATCH)
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    (b"int c", b"int e"),
+    (b"+++ b/mm/a.c", b"+++ b/mm/b.c"),
+    (b" \tint a;\n-\tint b;\n", b"-\tint b;\n \tint a;\n"),
+    (b"@@ static", b"@@ other"),
+    (b"diff --git", b"old mode 100644\nnew mode 100755\ndiff --git"),
+])
+def test_a_patch_that_changes_another_thing_or_place_is_another(old: bytes, new: bytes) -> None:
+    other = PATCH.replace(old, new)
+    assert other != PATCH and patched.code(other) != patched.code(PATCH)
+
+
+def test_a_removed_line_that_looks_like_the_end_of_a_patch_does_not_end_it() -> None:
+    hunk = b"@@ -1,3 +1,3 @@\n a\n-- \n-b\n+c\n+d\n"
+    assert patched.code(hunk) != patched.code(hunk.replace(b"+d", b"+e"))
+
+
+def test_a_series_that_has_grown_since_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, run = reading.load(ROOT), load_run(ROOT / RUN)
+    longer = tmp_path / "series"
+    shutil.copytree(project.path(project.series_name("after")), longer)
+    with (longer / "series").open("a") as listing:
+        listing.write("0099-mm-one-more.patch\n")
+    (longer / "0099-mm-one-more.patch").write_bytes(PATCH)
+    monkeypatch.setattr(type(project), "series_name", lambda *words: str(longer))
+    assert patched.others("after", run, project)
 
 
 @pytest.mark.parametrize(("claim", "word", "why"), [
