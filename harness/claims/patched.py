@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from harness.core import digest
@@ -19,14 +22,25 @@ HEADERS = (
     b"--- ", b"+++ ", b"rename ", b"copy ", b"old mode ", b"new mode ", b"new file ",
     b"deleted file ", b"Binary ", b"GIT binary ",
 )
+INDEX = re.compile(rb"index ([0-9a-f]+)\.\.([0-9a-f]+)")
+
+
+@dataclass
+class Step:
+    """What one patch does to one file."""
+
+    old: bytes = b""
+    """git's name of the content before, abbreviated; and after."""
+    new: bytes = b""
+    lines: list[bytes] = field(default_factory=list)
+    """Hunks and headers, without numbers and blank lines."""
 
 
 def others(variant: str, run: Run, project: Project) -> bool:
-    """Whether the variant's patches change something else now than they did in the run.
+    """Whether the variant's patches make another kernel now than they did in the run.
 
-    A patch whose text differs is looked up in the repository's history, at the run's revision:
-    what counts then is what it adds, removes and stands beside, without messages, line numbers
-    and blank lines. Where there is no such history, any difference counts.
+    Those whose text differs are looked up in the repository's history, at the run's revision. Where
+    there is no such history, any difference counts. See :func:`same`.
     """
     kernel = run.kernels.get(variant)
     if kernel is None or variant not in project.config.variants:
@@ -37,6 +51,7 @@ def others(variant: str, run: Run, project: Project) -> bool:
     recorded = [patch.name for patch in kernel.patches if patch.kind == "series"]
     if series is not None and recorded != listed(series / SERIES_FILE):
         return True
+    before, after, changed = [], [], False
     for patch in kernel.patches:
         if patch.kind == "compat" or (patch.kind == "series" and series is None):
             continue
@@ -45,32 +60,80 @@ def others(variant: str, run: Run, project: Project) -> bool:
             path = series / patch.name
         if not path.is_file():
             return True
-        if digest.of_file(path) != patch.sha256:
-            before = _at(run.harness.git, path)
-            if digest.of_bytes(before) != patch.sha256 or code(before) != code(path.read_bytes()):
+        now = then = path.read_bytes()
+        if digest.of_bytes(now) != patch.sha256:
+            changed, then = True, _at(run.harness.git, path)
+            if digest.of_bytes(then) != patch.sha256:
                 return True
-    return False
+        before.append(then)
+        after.append(now)
+    return changed and not same(before, after)
 
 
-def code(patch: bytes) -> list[bytes]:
-    """The lines of a patch's hunks but for blank ones, where they stand, and the files' headers.
+def same(before: Sequence[bytes], after: Sequence[bytes]) -> bool:
+    """Whether two lists of patches leave the same sources, for a compiler.
+
+    Each file must come to the same: by the same hunks, as to lines that are not blank, where they
+    stand and in which order; or by whatever hunks, if git's names say that it begins and ends with
+    the same content. Those names are believed only if they hang together: not of a patch that was
+    edited by hand.
+    """
+    mine, theirs = steps(before), steps(after)
+    return mine.keys() == theirs.keys() and all(
+        _comes_to(mine[name], theirs[name]) for name in mine
+    )
+
+
+def _comes_to(one: list[Step], other: list[Step]) -> bool:
+    if [step.lines for step in one] == [step.lines for step in other]:
+        return True
+    if not (_chained(one) and _chained(other)):
+        return False
+    if not (_alike(one[0].old, other[0].old) and _alike(one[-1].new, other[-1].new)):
+        return False
+    return not any(  # the same contents with another difference: edited by hand
+        _alike(a.old, b.old) and _alike(a.new, b.new) and a.lines != b.lines
+        for a in one for b in other
+    )
+
+
+def _chained(steps_: list[Step]) -> bool:
+    return all(step.old and step.new for step in steps_) and all(
+        _alike(earlier.new, later.old) for earlier, later in pairwise(steps_)
+    )
+
+
+def _alike(one: bytes, other: bytes) -> bool:
+    """Of two abbreviated names."""
+    return one.startswith(other) or other.startswith(one)
+
+
+def steps(patches: Iterable[bytes]) -> dict[bytes, list[Step]]:
+    """By file: what the patches do to it, one after the other.
 
     Hunks are read by their line counts, as a removed line may look like a header.
     """
-    kept = []
-    old = new = 0  # lines of the hunk still to come
-    for line in patch.splitlines():
-        if old > 0 or new > 0:
-            old -= line[:1] in (b" ", b"-", b"")
-            new -= line[:1] in (b" ", b"+", b"")
-            if line[1:].strip():
-                kept.append(line)
-        elif hunk := HUNK.match(line):
-            old, new = int(hunk[1] or 1), int(hunk[2] or 1)
-            kept.append(b"@@" + hunk[3])
-        elif line.startswith(HEADERS):
-            kept.append(line)
-    return kept
+    found: dict[bytes, list[Step]] = {}
+    for patch in patches:
+        step = Step()
+        old = new = 0  # lines of the hunk still to come
+        for line in patch.splitlines():
+            if old > 0 or new > 0:
+                old -= line[:1] in (b" ", b"-", b"")
+                new -= line[:1] in (b" ", b"+", b"")
+                if line[1:].strip():
+                    step.lines.append(line)
+            elif hunk := HUNK.match(line):
+                old, new = int(hunk[1] or 1), int(hunk[2] or 1)
+                step.lines.append(b"@@" + hunk[3])
+            elif line.startswith(b"diff --git "):
+                step = Step()
+                found.setdefault(line, []).append(step)
+            elif index := INDEX.match(line):
+                step.old, step.new = index[1], index[2]
+            elif line.startswith(HEADERS):
+                step.lines.append(line)
+    return found
 
 
 @cache

@@ -259,7 +259,7 @@ index 1..2 100644
 def test_a_patch_that_only_says_it_in_other_words_is_the_same() -> None:
     reworded = (PATCH.replace(b"Said in one way.", b"-Said\n+in another.").replace(b"1/2", b"1/3")
                 .replace(b"-10,3 +10,3", b"-11,3 +11,4").replace(b" \tint d", b"+\n \tint d"))
-    assert patched.code(reworded) == patched.code(PATCH)
+    assert reworded != PATCH and patched.same([PATCH], [reworded])
 
 
 @pytest.mark.parametrize(("old", "new"), [
@@ -267,16 +267,37 @@ def test_a_patch_that_only_says_it_in_other_words_is_the_same() -> None:
     (b"+++ b/mm/a.c", b"+++ b/mm/b.c"),
     (b" \tint a;\n-\tint b;\n", b"-\tint b;\n \tint a;\n"),
     (b"@@ static", b"@@ other"),
-    (b"diff --git", b"old mode 100644\nnew mode 100755\ndiff --git"),
+    (b"index 1..2", b"old mode 100644\nnew mode 100755\nindex 1..2"),
 ])
 def test_a_patch_that_changes_another_thing_or_place_is_another(old: bytes, new: bytes) -> None:
     other = PATCH.replace(old, new)
-    assert other != PATCH and patched.code(other) != patched.code(PATCH)
+    assert other != PATCH and not patched.same([PATCH], [other])
 
 
 def test_a_removed_line_that_looks_like_the_end_of_a_patch_does_not_end_it() -> None:
-    hunk = b"@@ -1,3 +1,3 @@\n a\n-- \n-b\n+c\n+d\n"
-    assert patched.code(hunk) != patched.code(hunk.replace(b"+d", b"+e"))
+    patch = b"diff --git a/b b/b\n@@ -1,3 +1,3 @@\n a\n-- \n-b\n+c\n+d\n"
+    assert not patched.same([patch], [patch.replace(b"+d", b"+e")])
+
+
+def step(old: bytes, new: bytes, line: bytes) -> bytes:
+    return (b"diff --git a/b b/b\nindex %s..%s 100644\n--- a/b\n+++ b/b\n@@ -1 +1 @@\n-%s\n+%s\n"
+            % (old, new, line.upper(), line))
+
+
+def test_a_line_that_moves_from_one_patch_to_another_changes_nothing_in_the_end() -> None:
+    before = [step(b"aaaaaaa", b"bbbbbbb", b"one"), step(b"bbbbbbb", b"ccccccc", b"two")]
+    after = [step(b"aaaaaaa1234", b"ddddddd", b"two"), step(b"ddddddd", b"ccccccc1234", b"one")]
+    assert patched.same(before, after)
+    assert not patched.same(before, after[:1])
+
+
+@pytest.mark.parametrize("after", [
+    [step(b"aaaaaaa", b"bbbbbbb", b"one"), step(b"bbbbbbb", b"ccccccc", b"by hand")],
+    [step(b"aaaaaaa", b"ddddddd", b"two"), step(b"eeeeeee", b"ccccccc", b"one")],
+])
+def test_names_of_contents_that_do_not_hang_together_are_not_believed(after: list[bytes]) -> None:
+    before = [step(b"aaaaaaa", b"bbbbbbb", b"one"), step(b"bbbbbbb", b"ccccccc", b"two")]
+    assert not patched.same(before, after)
 
 
 def test_a_series_that_has_grown_since_is_another(
