@@ -26,7 +26,7 @@ INDEX = re.compile(rb"index ([0-9a-f]+)\.\.([0-9a-f]+)")
 
 
 @dataclass
-class Step:
+class FileStep:
     """What one patch does to one file."""
 
     old: bytes = b""
@@ -84,7 +84,7 @@ def same(before: Sequence[bytes], after: Sequence[bytes]) -> bool:
     )
 
 
-def _comes_to(one: list[Step], other: list[Step]) -> bool:
+def _comes_to(one: list[FileStep], other: list[FileStep]) -> bool:
     if [step.lines for step in one] == [step.lines for step in other]:
         return True
     if not (_chained(one) and _chained(other)):
@@ -97,7 +97,7 @@ def _comes_to(one: list[Step], other: list[Step]) -> bool:
     )
 
 
-def _chained(steps_: list[Step]) -> bool:
+def _chained(steps_: list[FileStep]) -> bool:
     return all(step.old and step.new for step in steps_) and all(
         _alike(earlier.new, later.old) for earlier, later in pairwise(steps_)
     )
@@ -108,14 +108,14 @@ def _alike(one: bytes, other: bytes) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-def steps(patches: Iterable[bytes]) -> dict[bytes, list[Step]]:
+def steps(patches: Iterable[bytes]) -> dict[bytes, list[FileStep]]:
     """By file: what the patches do to it, one after the other.
 
     Hunks are read by their line counts, as a removed line may look like a header.
     """
-    found: dict[bytes, list[Step]] = {}
+    found: dict[bytes, list[FileStep]] = {}
     for patch in patches:
-        step = Step()
+        step = FileStep()
         old = new = 0  # lines of the hunk still to come
         for line in patch.splitlines():
             if old > 0 or new > 0:
@@ -127,7 +127,7 @@ def steps(patches: Iterable[bytes]) -> dict[bytes, list[Step]]:
                 old, new = int(hunk[1] or 1), int(hunk[2] or 1)
                 step.lines.append(b"@@" + hunk[3])
             elif line.startswith(b"diff --git "):
-                step = Step()
+                step = FileStep()
                 found.setdefault(line, []).append(step)
             elif index := INDEX.match(line):
                 step.old, step.new = index[1], index[2]
