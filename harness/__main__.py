@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,9 +10,16 @@ import time
 from types import FrameType
 from typing import NoReturn
 
-from harness.core.errors import EXIT_USER, GuestCrash, HarnessError, InfrastructureError
+from harness.core.errors import (
+    EXIT_INFRASTRUCTURE,
+    EXIT_USER,
+    GuestCrash,
+    HarnessError,
+    InfrastructureError,
+)
 
 EXIT_INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a disk's errors, most often standard output's
 SAME_INTERRUPT_S = 2.0
 _interrupts: list[float] = []  # when signals asked us to stop
 
@@ -27,13 +35,13 @@ class Interrupted(KeyboardInterrupt):
 
 def main() -> NoReturn:
     """Run the command line; tracebacks are for bugs only."""
-    from harness.cli.app import app  # noqa: PLC0415 - after the handlers stand
-
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as by nohup
         signal.signal(signal.SIGINT, _interrupt)
     try:
+        from harness.cli.app import app  # noqa: PLC0415 - after the handlers stand
+
         code = int(app(standalone_mode=False) or 0)
     except HarnessError as error:
         code = explain(error)
@@ -41,13 +49,24 @@ def main() -> NoReturn:
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # Somebody piped us into head; nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         code = 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        _say_no_more()
+        print(f"harness: cannot write: {error.strerror}", file=sys.stderr)  # noqa: T201
+        code = EXIT_INFRASTRUCTURE
     except Exception as error:
         code = _explain_usage(error)
     if _interrupts:  # most often the parser has made an exit code of it
         print("interrupted", file=sys.stderr)  # noqa: T201
     sys.exit(code)
+
+
+def _say_no_more() -> None:
+    """Have what is still in a buffer go nowhere, so that Python does not complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: HarnessError) -> int:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from harness.core.errors import GuestCrash, InfrastructureError, UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, write_atomic
+from harness.kernel.build.kconfig import load_fragments
 from harness.kernel.source import commits
 from harness.lab import Lab
 from harness.measure import bisection
@@ -23,11 +24,15 @@ from harness.measure.planning import Overrides
 from harness.project import adhoc
 from harness.project.tables import WorkloadPlan
 from harness.records.bisections import Bisection, Tried
+from harness.records.plans import Plan
 from harness.records.record import Scalar
 from harness.records.store import load_samples
-from harness.suites.suiteplan import SuiteOptions
+from harness.suites.registry import find_suite
+from harness.suites.suiteplan import SuiteOptions, make_suite_plan
 
 BISECT_FILE = "bisect.json"
+LISTED = ("races", "piecewise", "model")
+"""Suites whose tests are known without a kernel."""
 RESOLUTION_PCT = 0.25
 """What a counted metric must move by: five times what a boot done again differs by at most."""
 
@@ -92,7 +97,7 @@ def begin(where: Stretch, what: Effect | BrokenTest) -> Bisection:
     chain = [good, *after]
     record = Bisection(
         tree=str(where.tree.absolute()), commits=[one.ident for one in chain],
-        subjects=[one.subject for one in chain],
+        subjects=[one.subject for one in chain], fragments=list(where.fragments),
     )
     if isinstance(what, BrokenTest):
         return record.model_copy(update={"test": f"{what.suite}/{what.test}"})
@@ -111,11 +116,31 @@ def load(directory: Path) -> Bisection:
         raise UserError(f"{directory} holds no search: it has no {BISECT_FILE}") from error
     except ValidationError as error:
         raise UserError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def check(record: Bisection, *, workspace: Workspace, progress: Progress) -> None:
+    """That what is searched for can be measured or tested at all, before anything is built.
+
+    Raises :class:`UserError`, for an unknown workload, parameter, accel, fragment, suite or test of
+    ours. A metric's name is known when the first commit has been measured, and the tests of other
+    suites when there is a kernel.
+    """
+    lab = _lab(record, record.commits[0], workspace, progress)
+    load_fragments(lab.project, record.fragments)
+    if not record.test:
+        _plan(lab, record, try_kvm=False)
+        return
+    suite, options = _test(record)
+    plan = make_suite_plan(lab.project, suite, options)
+    if suite in LISTED:
+        find_suite(suite).tests(lab, plan)
 
 
 def run(
     record: Bisection, directory: Path, *, workspace: Workspace, progress: Progress,
-    fragments: tuple[str, ...] = (), jobs: int | None = None,
+    jobs: int | None = None,
 ) -> SearchResult:
     """Try commits until nothing more can be learnt; the record grows on the way.
 
@@ -123,23 +148,19 @@ def run(
     can mend (the first commit cannot be built, the workload has no such metric).
     """
     directory.mkdir(parents=True, exist_ok=True)
+    _write(record, directory)
     look = _by_test if record.test else _by_metric
     while (at := bisection.next_commit(record)) is not None:
         left = bisection.builds_left(record)
         commit = record.commits[at]
         progress.say(f"{commit[:12]} {record.subjects[at]} (about {left} more to try)")
-        lab = Lab(
-            adhoc.of_commit(
-                Path(record.tree), commit, _workload(record), fragments=fragments
-            ),
-            workspace=workspace, progress=progress,
-        )
+        lab = _lab(record, commit, workspace, progress)
         tried = _try(
             lab, record, at=at, directory=directory / f"{at:03d}-{commit[:12]}", look=look,
             jobs=jobs,
         )
         record.tried.append(tried)
-        write_atomic(directory / BISECT_FILE, record.model_dump_json(indent=1) + "\n")
+        _write(record, directory)
         progress.say(f"{commit[:12]} is {tried.state}{_why(record, tried)}")
     known = record.known()
     return SearchResult(record, [
@@ -147,6 +168,17 @@ def run(
                             state="bad"))
         for at in bisection.culprits(record)
     ])
+
+
+def _write(record: Bisection, directory: Path) -> None:
+    write_atomic(directory / BISECT_FILE, record.model_dump_json(indent=1) + "\n")
+
+
+def _lab(record: Bisection, commit: str, workspace: Workspace, progress: Progress) -> Lab:
+    project = adhoc.of_commit(
+        Path(record.tree), commit, _workload(record), fragments=record.fragments
+    )
+    return Lab(project, workspace=workspace, progress=progress)
 
 
 Look = Callable[[Lab, Bisection, Path], tuple[bool | None, float | None, str]]
@@ -180,11 +212,7 @@ def _try(
 def _by_metric(
     lab: Lab, record: Bisection, directory: Path
 ) -> tuple[bool | None, float | None, str]:
-    plan = lab.plan(
-        adhoc.SEARCH, variants=[adhoc.TIP], accel=record.accel, comparisons=[],
-        overrides=Overrides(boots=1, again=False, control=False),
-    )
-    lab.measure(plan, _fresh(directory))
+    lab.measure(_plan(lab, record), _fresh(directory))
     samples, _ = load_samples(_last(directory))
     values = [one.value for one in samples if one.metric == record.metric and one.t is None]
     if not values:
@@ -200,14 +228,25 @@ def _by_metric(
 def _by_test(
     lab: Lab, record: Bisection, directory: Path
 ) -> tuple[bool | None, float | None, str]:
-    suite, _, test = record.test.partition("/")
-    options = SuiteOptions(variants=[adhoc.TIP], wanted=[test], confirm=False)
+    suite, options = _test(record)
     outcome = lab.test(suite, options, directory=_fresh(directory))
-    verdicts = [one for one in outcome.verdicts if one.test == test]
+    verdicts = [one for one in outcome.verdicts if one.test in (options.wanted or ())]
     if any(one.verdict in ("skip", "not run") for one in verdicts) or not verdicts:
         raise InfrastructureError(f"{record.test} was not run: {outcome.words()}")
     bad = outcome.exit_code != 0
     return bad, None, next((one.reason for one in verdicts if one.reason), "")
+
+
+def _plan(lab: Lab, record: Bisection, *, try_kvm: bool = True) -> Plan:
+    return lab.plan(
+        adhoc.SEARCH, variants=[adhoc.TIP], accel=record.accel, comparisons=[], try_kvm=try_kvm,
+        overrides=Overrides(boots=1, again=False, control=False),
+    )
+
+
+def _test(record: Bisection) -> tuple[str, SuiteOptions]:
+    suite, _, test = record.test.partition("/")
+    return suite, SuiteOptions(variants=[adhoc.TIP], wanted=[test], confirm=False)
 
 
 def _fresh(directory: Path) -> Path:

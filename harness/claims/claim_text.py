@@ -12,8 +12,11 @@ from harness.core.plurals import plural
 WIDTH = 100
 
 
-def text(judged: Sequence[ClaimVerdict], faults: Sequence[str], *, whole: bool = False) -> str:
-    """The claims by page, then how many there are of each word.
+def text(
+    judged: Sequence[ClaimVerdict], faults: Sequence[str], *, whole: bool = False,
+    sums: bool = True,
+) -> str:
+    """The claims by page, then how many there are of each word, unless no ``sums`` are wanted.
 
     ``faults``: of the pages themselves, each in words. ``whole`` adds what shows each claim, and
     every figure that was compared.
@@ -24,6 +27,8 @@ def text(judged: Sequence[ClaimVerdict], faults: Sequence[str], *, whole: bool =
             line for one in judged if one.where == where for line in _claim(one, whole)
         ), ""]
     lines += [f"broken: {fault}" for fault in faults]
+    if not sums:
+        return "\n".join(lines).rstrip("\n")
     counts = Counter(one.word for one in judged)
     lines.append(f"{plural(len(judged), 'claim')}:")
     lines += [_count(word, counts[word]) for word in WORDS if counts[word]]

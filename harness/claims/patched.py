@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.core import digest
 from harness.core.errors import UserError
 from harness.core.proc import need
-from harness.kernel.series.patches import SERIES_FILE, listed
+from harness.kernel.series.patches import series_names
 from harness.project.config import Project
 from harness.records.runs import Run
 
@@ -49,7 +49,7 @@ def others(variant: str, run: Run, project: Project) -> bool:
     if series is not None and not series.is_dir():
         series = None
     recorded = [patch.name for patch in kernel.patches if patch.kind == "series"]
-    if series is not None and recorded != listed(series / SERIES_FILE):
+    if series is not None and recorded != series_names(series):
         return True
     before, after, changed = [], [], False
     for patch in kernel.patches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,10 +118,8 @@ def bench(
     caches: common.Caches = None,
     fleet: common.FleetPlace = None,
     workers: common.Workers = None,
-    dry_run: common.DryRun = False,
-    as_json: common.Json = False,
-    quiet: common.Quiet = False,
-    verbose: common.Verbose = False,
+    dry_run: common.DryRun = False, as_json: common.Json = False,
+    quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
 ) -> None:
     """Build the variants, boot them in turn, measure, and write a report.
@@ -131,9 +130,12 @@ def bench(
     from harness.measure.planning import Overrides  # noqa: PLC0415
 
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, base=base)
-    making = Making(source, mirror, jobs, not no_profile, common.cache_sizes(caches))
+    how = (
+        Making(_tree(source), mirror, jobs, not no_profile, common.cache_sizes(caches)),
+        common.fleet(fleet, workers),
+    )
     if resume is not None:
-        _only_with_resume(context)
+        only_with_resume(context, WITH_RESUME)
         plan = lab.recorded_plan(resume)
     else:
         if not dry_run:
@@ -146,11 +148,19 @@ def bench(
             ),
         )
     if dry_run:
-        return preview(lab, plan, resume)
-    how = (making, common.fleet(fleet, workers))
+        return preview(lab, plan, resume, source)
     _conclude(
         lab, lab.measure(plan, out, *how) if resume is None else lab.resume(resume, *how), as_json
     )
+
+
+def _tree(source: Path | None) -> Path | None:
+    """What --source names, if it is a kernel tree; raises :class:`UserError`."""
+    from harness.kernel.source.fetching import check_kernel_tree  # noqa: PLC0415
+
+    if source is not None:
+        check_kernel_tree(source)
+    return source
 
 
 def _conclude(lab: Lab, done: MeasuredRun, as_json: bool) -> None:
@@ -167,12 +177,12 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _only_with_resume(context: typer.Context) -> None:
+def only_with_resume(context: typer.Context, allowed: Collection[str]) -> None:
     """What is measured stands in the run's record: options that change it would be ignored."""
     for option in context.command.params:
         name = option.name or ""
         source = context.get_parameter_source(name)
-        if name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
+        if name not in allowed and source is not None and source.name == "COMMANDLINE":
             flag = max(option.opts, key=len)
             raise UserError(
                 "--resume goes on with the run's own plan in its own directory",
@@ -180,12 +190,16 @@ def _only_with_resume(context: typer.Context) -> None:
             )
 
 
-def preview(lab: Lab, plan: Plan, resumed: Path | None) -> None:
+def preview(
+    lab: Lab, plan: Plan, resumed: Path | None, source: Path | None = None
+) -> None:
     """What would be built and measured, and how long it takes; for --dry-run."""
     from harness.kernel.build import forecast  # noqa: PLC0415
     from harness.measure import plan_words, workloads  # noqa: PLC0415
 
-    if first := forecast.words(
+    if source is not None:
+        common.say(f"kernels of {source} are built first, where the cache has none of its files")
+    elif first := forecast.words(
         lab.on_base(plan.base).forecast(plan.variants, plan.layouts)
     ):
         common.say(first)

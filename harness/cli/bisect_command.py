@@ -88,29 +88,34 @@ def bisect(
     from harness.project import adhoc  # noqa: PLC0415
 
     if resume is not None:
-        if words or workload or metric or param or stability or out:
-            raise UserError("--resume goes on with a search as it is", hint="give nothing else")
+        _only_resume(words, workload, metric, param, stability, out, config, accel, least)
         record, directory = search.load(resume), resume
     else:
         tree, good, bad = _range(words or [])
         what = _what(workload, metric, param, least, accel, stability)
-        record = search.begin(search.Stretch(tree, good, bad), what)
+        record = search.begin(search.Stretch(tree, good, bad, tuple(config or ())), what)
         directory = out or adhoc.around().results / f"{moments.stamp()}-bisect"
+    space, progress = Workspace(workspace), Progress(-1 if quiet else 1 if verbose else 0)
+    search.check(record, workspace=space, progress=progress)
     if dry_run:
         common.say(
             f"{plural(len(record.commits) - 1, 'commit')} to search; kernels to build and boot: at "
             f"most {bisection.builds_left(record)}, and the bad commit when none of them is bad"
         )
         return
-    found = search.run(
-        record, directory, workspace=Workspace(workspace),
-        progress=Progress(-1 if quiet else 1 if verbose else 0), fragments=tuple(config or ()),
-        jobs=jobs,
-    )
+    found = search.run(record, directory, workspace=space, progress=progress, jobs=jobs)
     if as_json:
         common.print_json(found.exported())
     else:
         common.say(search.words(found))
+
+
+def _only_resume(*given: object) -> None:
+    if any(option is not None and option != [] for option in given):
+        raise UserError(
+            "--resume goes on with a search as it is",
+            hint="give --jobs, --dry-run, --json and what is said on the way, nothing else",
+        )
 
 
 def _range(words: list[str]) -> tuple[Path, str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +19,10 @@ WRONG = 2
 def census(
     pid: Annotated[int, typer.Argument(min=1, help="A process of this machine.")],
     rest: Annotated[
-        int, typer.Option("--rest", min=0, help="Microseconds to sleep after each GiB.")
+        int,
+        typer.Option(
+            "--rest", min=0, max=10_000_000, help="Microseconds to sleep after each GiB."
+        ),
     ] = 1000,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
@@ -39,10 +44,23 @@ def census(
     argv = [str(program), "--rest", str(rest), *(["--json"] if as_json else []), str(pid)]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     if done.returncode == WRONG:
-        raise UserError(
-            done.stderr.strip() or f"process {pid} cannot be looked at",
-            hint="its owner or root may look at a process",
-        )
+        raise _refused(pid, done.stderr.strip())
     if done.returncode != 0:
         raise InfrastructureError(f"pte-census ended with {done.returncode}: {done.stderr.strip()}")
     common.say(done.stdout.rstrip("\n"))
+
+
+def _refused(pid: int, said: str) -> UserError:
+    """Why a process was not looked at, and what to do."""
+    process = Path(f"/proc/{pid}")
+    if not process.exists():
+        return UserError(f"there is no process {pid}", hint="`ps -e` lists those there are")
+    with suppress(OSError):
+        if not (process / "cmdline").read_bytes() and not (process / "maps").read_bytes():
+            return UserError(
+                f"process {pid} has no memory of its own: a kernel thread, or one that has ended",
+                hint="name a process of a program",
+            )
+    return UserError(
+        said or f"process {pid} cannot be looked at", hint="its owner or root may look at a process"
+    )

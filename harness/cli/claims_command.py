@@ -9,6 +9,7 @@ import typer
 
 from harness.cli import common
 from harness.core.errors import EXIT_REGRESSION, UserError
+from harness.core.plurals import plural
 
 if TYPE_CHECKING:
     from harness.lab import Lab
@@ -47,6 +48,8 @@ def claims(
 
     if check and everything:
         raise UserError("--check measures a part of what --all does", hint="give one of them")
+    if out is not None and not (check or everything):
+        raise UserError("--out is where new measurements go", hint="add --check or --all")
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace)
     book = load_claims(lab.project.root)
     again = None
@@ -61,7 +64,9 @@ def claims(
             "claims": [one.model_dump() for one in found], "faults": faults,
         })
     else:
-        common.say(claim_text.text(found, faults, whole=verbose))
+        shown = [one for one in found if one.word == "broken"] if quiet else found
+        if text := claim_text.text(shown, faults, whole=verbose, sums=not quiet):
+            common.say(text)
     if faults or any(one.word == "broken" for one in found):
         raise typer.Exit(EXIT_REGRESSION)
 
@@ -76,7 +81,7 @@ def _again(
     chosen = plans if everything else remeasure.cheap(plans)
     if dry_run:
         common.say("\n".join(
-            f"{one.evidence}: about {one.minutes:.0f} minutes"
+            f"{one.evidence}: about {plural(round(one.minutes), 'minute')}"
             f"{'' if one in chosen else ' (with --all only)'}" for one in plans
         ))
         return {}

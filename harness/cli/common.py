@@ -211,7 +211,9 @@ def fleet(where: str | None, workers: int | None) -> FleetChoice | None:
         return None
     from harness.fleet.engine import FleetChoice  # noqa: PLC0415
 
-    return FleetChoice(where, workers)
+    choice = FleetChoice(where, workers)
+    choice.check()
+    return choice
 
 
 def print_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.lab import Lab
     from harness.measure.planning import Overrides
     from harness.project.config import Project
+    from harness.records.costs import CacheSizes
     from harness.records.plans import Plan
 
 Measured = Annotated[
@@ -84,6 +86,11 @@ Explain = Annotated[
         "--explain", help="Say which kernel functions hold the differences; of counted runs."
     ),
 ]
+# What a run is made of stands in its record; what it was begun with has to be said again.
+WITH_RESUME = (
+    "resume", "config", "unrelated", "fleet", "workers", "jobs", "fail_on", "mail", "explain",
+    "dry_run", "as_json", "quiet", "verbose", "workspace",
+)
 Unrelated = Annotated[
     bool, typer.Option("--unrelated", help="Compare although the two share no history.")
 ]
@@ -122,10 +129,8 @@ def compare(
     caches: common.Caches = None,
     fleet: common.FleetPlace = None,
     workers: common.Workers = None,
-    dry_run: common.DryRun = False,
-    as_json: common.Json = False,
-    quiet: common.Quiet = False,
-    verbose: common.Verbose = False,
+    dry_run: common.DryRun = False, as_json: common.Json = False,
+    quiet: common.Quiet = False, verbose: common.Verbose = False,
     workspace: common.WorkspaceDir = None,
 ) -> None:
     """Build two commits of a kernel tree, boot both, measure, and say what changed.
@@ -135,20 +140,42 @@ def compare(
 
     Example: harness compare ~/linux v6.12 my-branch, or harness compare HEAD~3 HEAD -- ./mybench
     """
+    place, sizes = common.fleet(fleet, workers), common.cache_sizes(caches)
+    if resume is not None:
+        bench_command.only_with_resume(context, (*WITH_RESUME, "words"))
     project, said = _project(words, config or [], unrelated)
-    project, workload = _measured(project, list(context.meta[PROGRAM]), workload, seconds)
+    project, workload = measured(project, list(context.meta[PROGRAM]), workload, seconds)
     lab = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=project)
-    if not dry_run:
+    if not dry_run and resume is None:
         lab.reserve(out)
-    plan = lab.plan(
+    plan = _plan_of(resume, lab) if resume else lab.plan(
         accel=accel, smp=smp, memory=memory, append=append or "", try_kvm=not dry_run,
-        command="compare",
         overrides=overrides(threads, boots, repeat, rounds, workload, layouts, param),
+        command="compare",
     )
     conclude(lab, plan, Conclusion(
-        out, resume, jobs, dry_run, as_json, mail, fail_on, explain, common.fleet(fleet, workers),
-        said, caches,
+        out, resume, jobs, dry_run, as_json, mail, fail_on, explain, place, said, sizes,
     ))
+
+
+def _plan_of(run: Path, lab: Lab) -> Plan:
+    """What a run measures; raises :class:`UserError` when it is of other commits than the lab's."""
+    from harness.kernel.source import commits  # noqa: PLC0415
+    from harness.records.store import load_run  # noqa: PLC0415
+
+    kernels = load_run(run).kernels
+    for name, base in lab.project.config.bases.items():
+        known = kernels.get(name)
+        if known is None or base.kind != "commit" or not base.commit:
+            continue
+        wanted = commits.find_commit(commits.open_repository(Path(base.path)), base.commit)
+        if known.source.digest != commits.tree_of(wanted):
+            commit = known.source.details.get("commit", "another")
+            raise UserError(
+                f"{run} has {commit[:12]} as its {name}, not {named(wanted)}",
+                hint="name the commits that it was begun with",
+            )
+    return lab.recorded_plan(run)
 
 
 def _project(
@@ -159,12 +186,12 @@ def _project(
 
     tree, base, tip = sides(words)
     first, second = check_sides(tree, base, tip, unrelated=unrelated)
-    after = f"{_named(second)} '{second.subject}'" if tip else "the work tree as it is"
-    said = f"base: {_named(first)} '{first.subject}'\ntip: {after}"
+    after = f"{named(second)} '{second.subject}'" if tip else "the work tree as it is"
+    said = f"base: {named(first)} '{first.subject}'\ntip: {after}"
     return adhoc.of_commits(tree, base, tip, fragments=fragments), said
 
 
-def _measured(
+def measured(
     project: Project, program: list[str], workload: Words | None, seconds: float | None
 ) -> tuple[Project, Words | None]:
     """The project with the program as a workload, where one is given, and what is measured."""
@@ -208,7 +235,7 @@ class Conclusion:
     fleet: FleetChoice | None = None
     said: str = ""
     """What is compared with what."""
-    caches: str | None = None
+    caches: CacheSizes | None = None
     """What is to be modelled."""
 
 
@@ -223,12 +250,10 @@ def conclude(lab: Lab, plan: Plan, how: Conclusion) -> None:
     if how.said:
         lab.progress.say(how.said)
     if how.dry_run:
-        bench_command.preview(lab, plan, None)
+        bench_command.preview(lab, plan, how.resume)
         return
-    making = Making(jobs=how.jobs, caches=common.cache_sizes(how.caches))
+    making = Making(jobs=how.jobs, caches=how.caches)
     if how.resume is not None:
-        if how.out is not None:
-            raise UserError("--resume goes on in the run's own directory", hint="drop --out")
         done = lab.resume(how.resume, making, how.fleet)
     else:
         done = lab.measure(plan, how.out, making, how.fleet)
@@ -255,7 +280,9 @@ def sides(words: list[str]) -> tuple[Path, str, str]:
             hint=f"harness compare {last} HEAD compares HEAD with the work tree",
         )
     if len(revisions) == 1 and ".." in revisions[0]:
-        base, _, tip = revisions[0].replace("...", "..").partition("..")
+        base, dots, tip = re.split(r"(\.{2,3})", revisions[0], maxsplit=1)
+        if dots == "...":  # as of git diff: what the second has that the first had not
+            base = _where_they_part(place, base or "HEAD", tip or "HEAD")
         return place, base or "HEAD", tip or "HEAD"
     if len(revisions) > 2:
         raise UserError(
@@ -263,6 +290,20 @@ def sides(words: list[str]) -> tuple[Path, str, str]:
             hint="harness compare TREE BASE TIP",
         )
     return place, revisions[0], revisions[1] if len(revisions) == 2 else ""
+
+
+def _where_they_part(tree: Path, one: str, other: str) -> str:
+    from harness.kernel.source import commits  # noqa: PLC0415
+
+    repository = commits.open_repository(tree)
+    first, second = (commits.find_commit(repository, name) for name in (one, other))
+    found = commits.common_ancestor(first, second)
+    if not found:
+        raise UserError(
+            f"{one} and {other} share no history, and three dots ask for where they part",
+            hint=f"{one}..{other} --unrelated compares the two themselves",
+        )
+    return found
 
 
 def check_sides(
@@ -287,17 +328,17 @@ def check_sides(
         repository
     ):
         raise UserError(
-            f"the work tree of {tree} is {_named(first)} without a change: nothing can differ",
+            f"the work tree of {tree} is {named(first)} without a change: nothing can differ",
             hint="name a second commit: harness compare TREE BASE TIP",
         )
     if tip and commits.tree_of(first) == commits.tree_of(second):
         raise UserError(
-            f"{_named(first)} and {_named(second)} have the same files: nothing can differ",
+            f"{named(first)} and {named(second)} have the same files: nothing can differ",
             hint="name two commits that differ",
         )
     return first, second
 
 
-def _named(commit: Commit) -> str:
+def named(commit: Commit) -> str:
     known = commit.ident.startswith(commit.name)
     return commit.short if known else f"{commit.name} ({commit.short})"

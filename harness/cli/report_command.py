@@ -52,8 +52,7 @@ def report(
     Example: harness report results/20260101-120000-quick --json
     """
     from harness.project.adhoc import around  # noqa: PLC0415
-    from harness.report.analysis.analyse import analyse  # noqa: PLC0415
-    from harness.report.data.find import is_suite_run, newest_run  # noqa: PLC0415
+    from harness.report.data.find import is_suite_run  # noqa: PLC0415
 
     env = common.setup(quiet=quiet, verbose=verbose, workspace=workspace, project=around())
     results = env.project.results
@@ -64,13 +63,43 @@ def report(
         return
     directories = list(runs or [])
     if all(is_suite_run(directory) for directory in directories):
-        directories.append(newest_run(results))
+        directories.append(_beside(directories, results, env))
     if mail:
-        from harness.report.pages.mail import mail as as_mail  # noqa: PLC0415
-
-        common.say(as_mail(analyse(directories)))
+        _mail(directories, alone=not as_json and out is None)
         return
     show(env, directories, out or place_for(directories, results), as_json)
+
+
+def _mail(runs: list[Path], *, alone: bool) -> None:
+    from harness.report.analysis.analyse import analyse  # noqa: PLC0415
+    from harness.report.pages.mail import mail as as_mail  # noqa: PLC0415
+
+    if not alone:
+        raise UserError(
+            "--mail prints the words of a mail, and no pages or JSON are made",
+            hint="drop --json and --out",
+        )
+    common.say(as_mail(analyse(runs)))
+
+
+def _beside(suite_runs: list[Path], results: Path, env: Lab) -> Path:
+    """The newest measurement, for the tests that were named to stand beside; raises UserError."""
+    from harness.report.data.find import newest_run  # noqa: PLC0415
+
+    try:
+        found = newest_run(results)
+    except UserError as error:
+        if not suite_runs:
+            raise
+        raise UserError(
+            f"{suite_runs[0]} is a run of tests, and there is no measurement to put it beside",
+            hint="name one too: harness report RUN TESTS; a run of tests has a page of its own",
+        ) from error
+    if suite_runs:
+        env.progress.say(
+            f"{suite_runs[0]} is a run of tests; beside it the newest measurement, {found}"
+        )
+    return found
 
 
 def place_for(runs: list[Path], results: Path) -> Path:

@@ -73,6 +73,11 @@ class FleetChoice:
                 "beside its scheduler", hint="drop --workers",
             )
 
+    def check(self) -> None:
+        """That it names something; raises :class:`UserError`. Nobody is asked."""
+        if self.where != LOCAL:
+            _read(self.where)
+
 
 @dataclass(frozen=True)
 class Connection:

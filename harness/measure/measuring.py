@@ -34,7 +34,7 @@ from harness.records.hosts import Emulator, Host
 from harness.records.plans import Plan, PlannedBoot
 from harness.records.record import AccelName
 from harness.records.runs import Run, RunStatus
-from harness.records.store import RunWriter, is_run, load_boots, load_run
+from harness.records.store import RunWriter, has_boots, is_run, load_boots, load_run
 
 
 class Supplier(Protocol):
@@ -125,14 +125,14 @@ class MeasuredRun:
 def measure(
     lab: Supplier, plan: Plan, directory: Path, making: Making, conduct: Conductor | None = None
 ) -> MeasuredRun:
-    """Run a plan into a directory that holds no run yet.
+    """Run a plan into a directory that holds no run yet, or one that failed before its first boot.
 
     ``conduct`` does the boots; without one this process does them, one after another.
 
     Raises :class:`UserError` for a directory that does, and when another bench runs in this
     workspace; and whatever building, booting or measuring raises, with the record written first.
     """
-    if is_run(directory):
+    if is_run(directory) and (has_boots(directory) or load_run(directory).status == "running"):
         raise UserError(
             f"{directory} holds a run already", hint=f"use --resume {directory}, or another --out"
         )

@@ -36,6 +36,8 @@ class Bisection(Record):
     metric: str = ""
     unit: str = ""
     accel: str = ""
+    fragments: list[str] = Field(default_factory=list)
+    """Of the configuration, as ``--config`` named them; none: those of the built-in project."""
     resolution_pct: float = 0.0
     """A commit is bad when its value differs from the good one's by more than this."""
     test: str = ""

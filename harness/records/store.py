@@ -80,6 +80,24 @@ class RunWriter:
             jsonl.append(self.directory / name, (one.model_dump_json() for one in records))
 
 
+def has_boots(directory: Path) -> bool:
+    """Whether any boot of a run was begun, or a test done."""
+    return any(
+        path.is_file() and path.stat().st_size > 0
+        for path in (directory / BOOTS_FILE, directory / VERDICTS_FILE)
+    )
+
+
+def _runs_below(directory: Path) -> str:
+    """Which runs a directory has in it, if it has."""
+    found = sorted(path.parent for path in directory.glob(f"*/{RUN_FILE}"))
+    found = found or sorted(path.parent for path in directory.glob(f"*/*/{RUN_FILE}"))
+    if not found:
+        return ""
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return f"there are runs in it: {', '.join(map(str, found[:3]))}{more}"
+
+
 def load_run(directory: Path) -> Run:
     """Read run.json.
 
@@ -89,7 +107,9 @@ def load_run(directory: Path) -> Run:
     try:
         value = json.loads(path.read_text())
     except OSError as error:
-        raise UserError(f"{directory} is not a run: it has no {RUN_FILE}") from error
+        raise UserError(
+            f"{directory} is not a run: it has no {RUN_FILE}", hint=_runs_below(directory)
+        ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
     found = value.get("schema_version") if isinstance(value, dict) else None

@@ -162,6 +162,19 @@ def test_a_killed_search_goes_on_where_it_was(
     assert len(world.built) <= 5
 
 
+def test_a_search_killed_in_its_first_build_goes_on_with_its_fragments(
+    tree: Path, world: World, go: Go, tmp_path: Path
+) -> None:
+    world.culprit, world.killed_at = 11, 0
+    where = search.Stretch(tree, f"main~{COMMITS}", "main", ("guest", "debug"))
+    with pytest.raises(KeyboardInterrupt):
+        go(search.begin(where, WHAT))
+    world.killed_at = -1
+    again = search.load(tmp_path / "search")
+    assert again.fragments == ["guest", "debug"]
+    assert [one.commit for one in go(again).culprits] == [world.idents[11]]
+
+
 def test_the_commit_from_which_a_test_fails(tree: Path, world: World, go: Go) -> None:
     world.culprit = 5
     found = go(record_of(tree, search.BrokenTest("races", "race-fork")))
@@ -207,6 +220,7 @@ def test_searches_that_cannot_begin(tree: Path, tmp_path: Path) -> None:
         search.begin(search.Stretch(tree, "main", "main~1"), WHAT)
     with pytest.raises(UserError, match="holds no search"):
         search.load(tmp_path)
-    (tmp_path / search.BISECT_FILE).write_text("{}")
-    with pytest.raises(UserError, match="is damaged"):
-        search.load(tmp_path)
+    for text in (b"{}", b"\xff"):
+        (tmp_path / search.BISECT_FILE).write_bytes(text)
+        with pytest.raises(UserError, match="is damaged"):
+            search.load(tmp_path)

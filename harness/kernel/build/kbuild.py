@@ -285,7 +285,7 @@ class Kbuild:
         if shutil.disk_usage(self.obj).free < FULL_DISK:
             hint = f"the disk of {self.obj} is full: free some with `harness cache prune`"
         return InfrastructureError(
-            f"{message} (exit code {code}), log in {self.log}", hint=hint,
+            f"{message} (exit code {code})", hint=hint,
             excerpt=excerpt or tail(self.log, 20), log=self.log,
         )
 

@@ -90,9 +90,8 @@ def load_fragments(
             fragments.append(parse_fragment(path.read_text(), str(path), version))
         except OSError as error:
             known = [other.removesuffix(".config") for other in project.files(DIRECTORY)]
-            raise UserError(
-                f"no config fragment {path}: {error.strerror}", hint=nearest(name, known)
-            ) from error
+            what = f"{path}: {error.strerror}" if is_path else f"'{name}'"
+            raise UserError(f"no config fragment {what}", hint=nearest(name, known)) from error
     return fragments
 
 

@@ -93,7 +93,7 @@ def _run(make: Kbuild, argv: list[str], cwd: Path) -> None:
     )
     if code:
         raise InfrastructureError(
-            f"the kernel's types do not compile (exit code {code}), log in {make.log}",
+            f"the kernel's types do not compile (exit code {code})",
             excerpt=tail(make.log, 20), log=make.log,
         )
 

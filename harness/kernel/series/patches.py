@@ -15,6 +15,7 @@ from harness.kernel.series import plumbing
 from harness.records.kernels import PatchRecord, SeriesRecord
 
 SERIES_FILE = "series"
+COVER = re.compile(r"(v\d+-)?0+-cover-letter\.patch$")
 SERIES_CONFIG = "series.config"
 """Beside it, where there is one: the symbols that a kernel with the whole series must have."""
 
@@ -62,11 +63,13 @@ class Series:
 def load_series(directory: Path) -> Series:
     """Read ``directory/series`` and the patches it names.
 
-    Raises :class:`UserError` for a missing or empty series and a missing patch.
+    Where there is no such file, all ``*.patch`` in the order of their names, as ``git
+    format-patch`` numbers them; but for a cover letter. Raises :class:`UserError` for a missing or
+    empty series and a missing patch.
     """
     listing = directory / SERIES_FILE
     try:
-        names = names_in(listing.read_text())
+        names = series_names(directory)
     except OSError as error:
         raise UserError(
             f"no series: {listing}: {error.strerror}",
@@ -75,9 +78,24 @@ def load_series(directory: Path) -> Series:
     if not names:
         raise UserError(
             f"series {directory} is empty",
-            hint="add patches to it, or name a variant without a series",
+            hint="add patches to it, as `git format-patch -o DIR BASE` makes them, or name a "
+            "variant without a series",
         )
     return Series(directory, [_load_patch(directory, name, str(listing)) for name in names])
+
+
+def series_names(directory: Path) -> list[str]:
+    """The patches of a directory, in their order; see :func:`load_series`.
+
+    Raises :class:`OSError` for a directory or a file that cannot be read.
+    """
+    listing = directory / SERIES_FILE
+    if listing.is_file():
+        return names_in(listing.read_text())
+    return sorted(
+        path.name for path in directory.iterdir()
+        if path.suffix == ".patch" and not COVER.match(path.name)
+    )
 
 
 def names_in(text: str) -> list[str]:

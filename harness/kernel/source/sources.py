@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.core import digest
+from harness.core.errors import UserError
 from harness.core.progress import Progress
 from harness.core.workspace import Workspace, explain_full_disk, require_space
 from harness.kernel.source import commits, debiantree, gittree, tarball, treedigest
@@ -106,6 +107,11 @@ def find_source(
         return _commit_tree(workspace, project, base_name, base)
     if source_dir is None and isinstance(base, DirBase):
         source_dir = project.path(base.path)
+        if not source_dir.is_dir():
+            raise UserError(
+                f"bases.{base_name}: there is no directory {source_dir}",
+                hint="`path` of that base in harness.toml names a kernel tree",
+            )
     if source_dir is not None:
         return _user_tree(workspace, base_name, source_dir)
     known = workspace.read_state(_state_name(base))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.core.errors import UserError
 from harness.records.plans import Plan
-from harness.records.store import RUN_FILE, is_run, load_run
+from harness.records.store import RUN_FILE, has_boots, is_run, load_run
 
 COMMITTED = "reference"
 """Below the results directory: runs that came with the checkout, not made here."""
@@ -15,15 +15,19 @@ COMMITTED = "reference"
 def newest_run(results: Path) -> Path:
     """The measurement below ``results`` that was begun last, at whatever depth it lies.
 
-    One of ``results/reference`` counts only when there is no other. Runs of suites and runs of
-    another schema are passed over. Raises :class:`UserError` when nothing is left.
+    One that failed before its first boot counts only when there is no other with boots. One of
+    ``results/reference`` counts only when there is no other. Runs of suites and runs of another
+    schema are passed over. Raises :class:`UserError` when nothing is left.
     """
-    found = [(_is_own(path, results), started, path) for started, path in _measurements(results)]
+    found = [
+        (has_boots(path), _is_own(path, results), started, path)
+        for started, path in _measurements(results)
+    ]
     if not found:
         raise UserError(
             f"no run in {results}", hint="make one with `harness bench`, or name a directory"
         )
-    return max(found)[2]
+    return max(found)[3]
 
 
 def all_runs(results: Path) -> list[Path]:

@@ -41,7 +41,9 @@ def test_the_parts_are_the_whole() -> None:
 def test_no_such_process() -> None:
     """A process that is not there is an error of the user's."""
     done = CliRunner().invoke(app, ["census", "4194304"])
-    assert "4194304" in str(done.exception)
+    assert "there is no process 4194304" in str(done.exception)
+    done = CliRunner().invoke(app, ["census", "2"])
+    assert "kernel thread" in str(done.exception)
 
 
 def test_bad_usage(program: Path) -> None:

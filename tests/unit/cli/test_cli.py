@@ -133,3 +133,14 @@ def test_every_command_has_help_with_an_example() -> None:
                     ["series", "check"], ["series", "bisect"], ["series", "fetch"], ["bases"]):
         code, out, _ = harness(*words, "--help", env={"COLUMNS": "200"})
         assert code == 0 and "Example: " in out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_no_regression() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "--help"], stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False, timeout=120,
+        )
+    assert done.returncode == 3
+    assert done.stderr == "harness: cannot write: No space left on device\n"

@@ -49,6 +49,9 @@ def test_words_name_a_tree_and_two_commits(tree: Path, monkeypatch: pytest.Monke
     assert sides(["main", "topic"]) == (here, "main", "topic")
     assert sides(["main..topic"]) == (here, "main", "topic")
     assert sides(["main.."]) == (here, "main", "HEAD")
+    parted = git(tree, "rev-parse", "main").strip()
+    assert sides(["main...topic"]) == sides(["topic...main"])[:2] + ("topic",)  # noqa: RUF005
+    assert sides(["main...topic"])[1] == parted
     assert sides(["main"]) == (here, "main", "")
     assert sides([str(tree), "main", "topic"]) == (tree, "main", "topic")
     assert sides([str(tree), "main..topic"]) == (tree, "main", "topic")
@@ -84,6 +87,21 @@ def test_words_name_a_tree_and_two_commits(tree: Path, monkeypatch: pytest.Monke
     (["bisect", "{tree}", "topic", "main", "--workload", "common", "--metric", "x"],
      "is no ancestor of"),
     (["bisect", "{tree}", "main", "topic", "--stability", "race-fork"], "SUITE/TEST"),
+    (["bisect", "{tree}", "main", "topic", "--stability", "racs/race-fork"], "did you mean"),
+    (["bisect", "{tree}", "main", "topic", "--workload", "comon", "--metric", "x"],
+     "did you mean 'common'?"),
+    (["bisect", "{tree}", "main", "topic", "--workload", "common", "--metric", "x", "--config",
+      "guset"], "no config fragment 'guset'; did you mean 'guest'?"),
+    (["bisect", "{tree}", "main", "topic", "--workload", "common", "--metric", "x", "--accel",
+      "fast"], "unknown accel 'fast'"),
+    (["bisect", "--resume", "{elsewhere}", "--config", "guest"], "goes on with a search as it is"),
+    (["compare", "{tree}", "main...stranger"], "share no history"),
+    (["compare", "{tree}", "main", "topic", "--caches", "1,2"], "is not three caches"),
+    (["compare", "{tree}", "main", "topic", "--fleet", "nosuch"], "--fleet nosuch"),
+    (["compare", "{tree}", "main", "topic", "--resume", "{elsewhere}"], "is not a run"),
+    (["compare", "{tree}", "main", "topic", "--resume", "{elsewhere}", "--boots", "3"],
+     "drop --boots"),
+    (["try", "{elsewhere}", "--on", "{tree}"], "is empty; add patches to it"),
 ])
 def test_bad_input_is_one_line_and_exit_2(
     tree: Path, tmp_path: Path, words: list[str], says: str

@@ -301,7 +301,8 @@ def test_empty_series_tells_what_to_do(workspace: Workspace, project: Project) -
     with pytest.raises(UserError) as caught:
         build_variant(workspace, project, "after")
     assert caught.value.line().endswith(
-        "is empty; add patches to it, or name a variant without a series"
+        "is empty; add patches to it, as `git format-patch -o DIR BASE` makes them, or name a "
+        "variant without a series"
     )
 
 

@@ -127,6 +127,14 @@ def test_bad_series(tmp_path: Path, series: str, message: str) -> None:
     assert message in caught.value.line()
 
 
+def test_what_format_patch_makes_is_a_series(tmp_path: Path) -> None:
+    for name in ("v2-0000-cover-letter", "v2-0002-b", "v2-0001-a"):
+        (tmp_path / f"{name}.patch").write_text(diff("mm/a.c", OLD, OLD + "x\n"))
+    assert [patch.name for patch in load_series(tmp_path).patches] == [
+        "v2-0001-a.patch", "v2-0002-b.patch",
+    ]
+
+
 def test_no_series_at_all(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_series(tmp_path / "none")

@@ -321,10 +321,13 @@ def test_the_newest_measurement_is_found_wherever_it_lies(tmp_path: Path) -> Non
     MakeRun(tmp_path / "a", "a").write()
     MakeRun(tmp_path / "deep" / "b", "b").write()
     edit(tmp_path / "deep" / "b" / "run.json", lambda v: v.update(started="2026-11-24"))
+    stub = MakeRun(tmp_path / "stub", "stub").write()
+    edit(stub / "run.json", lambda v: v.update(started="2026-11-30"))
+    (stub / "boots.jsonl").unlink()  # its kernels did not build
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "run.json").write_text('{"schema_version": 1}')
     assert newest_run(tmp_path) == tmp_path / "deep" / "b", "the committed one is not ours"
-    assert [path.name for path in all_runs(tmp_path)] == ["a", "b", "quick"]
+    assert [path.name for path in all_runs(tmp_path)] == ["a", "b", "stub", "quick"]
 
 
 def test_a_boot_that_was_interrupted_and_done_again_is_no_trouble(tmp_path: Path) -> None:
