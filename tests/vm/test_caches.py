@@ -20,7 +20,8 @@ SIZES = caches.parse("48K/12,32K/8,2M/16")
 OPS = (
     "adds", "near", "middle", "far", "sum", "locked", "clear", "clear-far", "branches", "code",
 )
-FAULTS = "/opt/harness/multi-fault --threads 1 --warmup 2 --rounds 3"
+# The least of some rounds: a tick of the guest or an interrupt of the host lands in one or another.
+FAULTS = "/opt/harness/multi-fault --threads 1 --warmup 4 --rounds 10"
 
 
 @dataclass(frozen=True)
