@@ -51,12 +51,11 @@ def nightly(
     if unfinished and nights.unfinished(nights.nights_folder(lab)) is None:
         lab.progress.say("no night is unfinished")
         return
-    if (choice := common.fleet(fleet, workers)) is None:
-        end = nights.hold(lab, hours=hours, new=new, ltp=ltp)
-    else:
-        end = nights.hold(lab, hours=hours, new=new, ltp=ltp, conduct=lambda _, plan, directory: (
-            lab.test(plan, directory=directory, fleet=choice)
-        ))
+    choice = common.fleet(fleet, workers)
+    end = nights.hold(
+        lab, lambda plan, directory: lab.test(plan, directory=directory, fleet=choice),
+        hours=hours, new=new, ltp=ltp,
+    )
     lab.progress.say(f"{end.verdict}: {end.page}")
     if end.code:
         raise typer.Exit(end.code)

@@ -166,6 +166,12 @@ def _check_names(config: Config, where: str) -> None:
                 f"{where}: variants.{name}: unknown base '{base}'",
                 hint=nearest(base, config.bases),
             )
+    for base in (base for part in config.nightly.suites for base in part.bases):
+        if base not in config.bases:
+            raise UserError(
+                f"{where}: nightly.suites: unknown base '{base}'",
+                hint=nearest(base, config.bases),
+            )
     named = [(f"bases.{name}", base.variants) for name, base in config.bases.items()]
     named += [("comparisons", [c.baseline, *c.variants]) for c in config.comparisons]
     named += [(f"suites.{name}", table.variants) for name, table in config.suites.items()]

@@ -153,6 +153,8 @@ class NightlySuite(Strict):
 
     suite: str
     """As `harness stability --suite`, or ltp."""
+    bases: list[str] = Field(default_factory=list)
+    """It is run on each, one after the other; empty: on the default one."""
     variants: list[str] = Field(default_factory=list)
     """Empty: the suite's usual ones."""
     tests: list[str] = Field(default_factory=list)

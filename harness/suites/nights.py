@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -29,7 +29,6 @@ from harness.project.config import NightlySuite
 from harness.records.night import NIGHT_FILE, Night, NightPart
 from harness.records.plans import SuitePlan
 from harness.records.store import load_boots
-from harness.suites.conductor import conduct
 from harness.suites.history import append_history, load_history, rows_of, yields
 from harness.suites.kcidb import write_kcidb
 from harness.suites.nightstats import by_host, in_words
@@ -46,7 +45,8 @@ GRAVITY = (EXIT_OK, EXIT_INFRASTRUCTURE, EXIT_REGRESSION, EXIT_GUEST_CRASH)
 DETAILS = ("boots", "tests-*")  # what retention removes; verdicts and oopses stay
 HOOK_SECONDS = 300.0
 NO_TIME = "the night's time was used up before it"
-Conduct = Callable[[Workbench, SuitePlan, Path], SuiteOutcome]
+Conduct = Callable[[SuitePlan, Path], SuiteOutcome]
+"""Runs a part on the base of its plan, and leaves its run in the directory."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,19 @@ def plan_night(lab: Workbench, *, hours: float | None = None, ltp: Path | None =
         raise UserError("harness.toml plans no night", hint="add [[nightly.suites]]")
     share = (settings.hours if hours is None else hours) / settings.hours
     plans = [
-        part_plan(lab, part, share, ltp) for part in possible(lab, settings.suites, ltp)
+        part_plan(lab, part, base, share, ltp)
+        for part in possible(lab, settings.suites, ltp)
+        for base in part.bases or [lab.project.config.defaults.base]
     ]
     return in_order(plans, yields(load_history(nights_folder(lab))))
 
 
-def part_plan(lab: Workbench, part: NightlySuite, share: float, ltp: Path | None) -> SuitePlan:
-    """The plan of one entry of ``[[nightly.suites]]``."""
+def part_plan(
+    lab: Workbench, part: NightlySuite, base: str, share: float, ltp: Path | None
+) -> SuitePlan:
+    """The plan of one entry of ``[[nightly.suites]]`` on one of its bases."""
     takes = find_suite(part.suite).takes
-    plan = make_suite_plan(lab.project, part.suite, SuiteOptions(
+    plan = make_suite_plan(lab.project.on_base(base), part.suite, SuiteOptions(
         variants=part.variants or None, wanted=part.tests or None, minutes=part.minutes,
         lists=part.lists or None, ltp=ltp if "ltp" in takes else None, smp=part.smp,
         memory=part.memory, jobs=part.jobs,
@@ -128,15 +132,26 @@ def describe(
     else:
         plans = [part.plan for part in night.parts if part.code is None]
         lines = [f"goes on with the night {night.night}"]
-    lines += [describe_suite_plan(plan) for plan in plans]
+    usual = lab.project.config.defaults.base
+    lines += [
+        describe_suite_plan(plan) + (f", of {plan.base}" if plan.base != usual else "")
+        for plan in plans
+    ]
     first = announce(lab, plans)
     return "\n".join([*lines, *([first] if first else [])])
 
 
 def announce(lab: Workbench, plans: Sequence[SuitePlan]) -> str:
     """Which kernels must be built before the suites can run, and their time; empty for none."""
-    variants = [variant for plan in plans for variant in plan.variants]
-    return forecast.words(forecast.forecast(lab.workspace, lab.project, variants))
+    variants: dict[str, list[str]] = {}
+    for plan in plans:
+        variants.setdefault(plan.base, []).extend(plan.variants)
+    return forecast.words([
+        one if base in ("", lab.project.config.defaults.base)
+        else replace(one, variant=f"{one.variant} of {base}")
+        for base, names in variants.items()
+        for one in forecast.forecast(lab.workspace, lab.project.on_base(base), names)
+    ])
 
 
 def begin(root: Path, plans: Sequence[SuitePlan], hours: float) -> Night:
@@ -183,11 +198,10 @@ def unfinished(root: Path) -> Night | None:
 
 
 def hold(
-    lab: Workbench, *, hours: float | None = None, new: bool = False, ltp: Path | None = None,
-    conduct: Conduct = conduct,
+    lab: Workbench, conduct: Conduct, *, hours: float | None = None, new: bool = False,
+    ltp: Path | None = None,
 ) -> NightEnd:
     """Run a night, or go on with the one that was not finished unless a ``new`` one is asked for.
-
     Raises :class:`UserError` when another nightly runs in this workspace.
     """
     root, settings = nights_folder(lab), lab.project.config.nightly
@@ -243,7 +257,7 @@ def run_part(
     """One suite; an infrastructure failure is recorded and the others go on."""
     lab.progress.say(f"nightly: {part.key}")
     try:
-        outcome = conduct(lab, part.plan, root / night.night / part.key)
+        outcome = conduct(part.plan, root / night.night / part.key)
     except HarnessError as error:
         lab.progress.warn(f"nightly: {part.key}: {error.line()}")
         part.code, part.error = EXIT_INFRASTRUCTURE, error.line()

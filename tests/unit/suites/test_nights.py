@@ -15,7 +15,8 @@ from harness.core.errors import (
     InfrastructureError,
     UserError,
 )
-from harness.project.config import NightlySuite
+from harness.project.config import NightlySuite, Project
+from harness.project.reading import load
 from harness.records.hosts import AccelChoice, Host
 from harness.records.kernels import Kernel, SourceRecord
 from harness.records.night import HISTORY_FILE, NIGHT_FILE, Night, NightPart, NightRow
@@ -26,7 +27,6 @@ from harness.suites import history, nights, nightstats
 from harness.suites.outcome import SuiteOutcome
 from harness.suites.suite_pages import write_nights
 from harness.suites.suiteplan import SuiteOptions, make_suite_plan
-from harness.suites.workbench import Workbench
 from tests.unit.suites.fakes import FakeLab
 from tests.unit.suites.projects import small_project
 
@@ -90,12 +90,13 @@ def test_what_found_bugs_comes_first() -> None:
 def test_a_shorter_night_runs_shorter_where_it_can(tmp_path: Path) -> None:
     lab = FakeLab(tmp_path, project=small_project(tmp_path))
     timed, untimed = (
-        nights.part_plan(lab, part, 1 / 3, None)
+        nights.part_plan(lab, part, "mine", 1 / 3, None)
         for part in (NightlySuite(suite="races", minutes=30), NightlySuite(suite="selftests"))
     )
     assert timed.seconds == 600 and untimed.seconds == 0
     with pytest.raises(UserError, match="--minutes means nothing to the suite selftests"):
-        nights.part_plan(lab, NightlySuite(suite="selftests", minutes=3), 1.0, None)
+        nights.part_plan(
+            lab, NightlySuite(suite="selftests", minutes=3), "mine", 1.0, None)
 
 
 def test_a_night_is_planned_from_the_project(tmp_path: Path) -> None:
@@ -108,6 +109,32 @@ def test_a_night_is_planned_from_the_project(tmp_path: Path) -> None:
     assert night[0].cmdline == "numa=fake=2"
 
 
+def test_a_night_tests_kernels_of_several_bases(tmp_path: Path) -> None:
+    lab = FakeLab(tmp_path, project=two_bases(tmp_path, "theirs"))
+    found = [(plan.suite, plan.base) for plan in nights.plan_night(lab)]
+    assert found == [("races", "mine"), ("races", "theirs"), ("selftests", "mine")]
+    said = nights.describe(lab).splitlines()
+    assert "races on before, after, 10 guest minutes each, of theirs" in said
+    assert "after of theirs" in said[-1]
+
+
+def test_a_base_that_there_is_not_is_said_before_the_night(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown base 'thiers'") as caught:
+        two_bases(tmp_path, "thiers")
+    assert "theirs" in caught.value.hint
+
+
+def two_bases(root: Path, second: str) -> Project:
+    """The small project with another base of the same tree. Races run on both."""
+    place = small_project(root).root / "harness.toml"
+    text = place.read_text()
+    table = text[text.index("[bases.mine]"):text.index("[variants.before]")]
+    place.write_text(text.replace(
+        'suite = "races"\n', f'suite = "races"\nbases = ["mine", "{second}"]\n'
+    ) + table.replace("mine", "theirs"))
+    return load(place.parent)
+
+
 def test_ltp_is_planned_where_its_tree_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +144,7 @@ def test_ltp_is_planned_where_its_tree_is_named(
     assert capsys.readouterr().err == ""
     assert nights.possible(lab, entries, None) == entries[1:]
     assert "--ltp DIR" in capsys.readouterr().err
-    plan = nights.part_plan(lab, entries[0], 1.0, Path("/opt/ltp"))
+    plan = nights.part_plan(lab, entries[0], "mine", 1.0, Path("/opt/ltp"))
     assert plan.ltp == "/opt/ltp" and plan.lists == ["mm"]
 
 
@@ -151,7 +178,7 @@ class Conducted:
     def __init__(self, codes: dict[str, list[int]]) -> None:
         self.codes, self.calls = codes, list[str]()
 
-    def __call__(self, lab: Workbench, plan: SuitePlan, directory: Path) -> SuiteOutcome:
+    def __call__(self, plan: SuitePlan, directory: Path) -> SuiteOutcome:
         self.calls.append(plan.suite)
         code = self.codes[plan.suite][self.calls.count(plan.suite) - 1]
         if code == EXIT_INFRASTRUCTURE:
