@@ -16,8 +16,8 @@ BUILTIN = {
     "kernel/config": ("*.config",),
     "kernel/patches/compat": ("*.toml", "*.patch"),
     "guest": (
-        "Makefile", "*.c", "*.h", "*.sh", "model/*.[ch]", "plugin/*.[ch]", "races/*.[ch]",
-        "suites/*",
+        "Makefile", "*.c", "*.h", "*.sh", "*.go", "*.java", "model/*.[ch]", "plugin/*.[ch]",
+        "races/*.[ch]", "suites/*",
     ),
 }
 

@@ -90,6 +90,11 @@ class Lab:
             raise UserError(f"this laboratory is on {self.where} already")
         return self._with(self.project.on_machine(name), name)
 
+    def prepared_for(self, plan: Plan) -> Lab:
+        """The same laboratory with a measurement's base, machine and image."""
+        lab = self.on_base(plan.base).on_machine(plan.machine)
+        return lab._with(lab.project.with_packages(plan.packages), lab.where)
+
     def _with(self, project: Project, where: str) -> Lab:
         lab = Lab(project, workspace=self.workspace, progress=self.progress)
         lab.where, lab._hosts = where, self._hosts
@@ -432,7 +437,7 @@ class Lab:
         """
         from harness.measure.measuring import Making, measure  # noqa: PLC0415
 
-        lab = self.on_base(plan.base).on_machine(plan.machine)
+        lab = self.prepared_for(plan)
         making = making or Making()
         place = directory or self.run_directory(plan.profile)
         with lab._conductor(plan, fleet) as conduct, lab._held(plan.variants, making):
@@ -474,7 +479,7 @@ class Lab:
         from harness.measure.measuring import Making, resume  # noqa: PLC0415
 
         plan, making = self.recorded_plan(directory), making or Making()
-        lab = self.on_base(plan.base).on_machine(plan.machine)
+        lab = self.prepared_for(plan)
         held = lab._held(plan.variants if self.boots_left(directory) else [], making)
         with lab._conductor(plan, fleet) as conduct, held:
             return resume(lab, directory, making, conduct)

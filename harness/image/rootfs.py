@@ -39,6 +39,8 @@ MaxStartups 200
 """
 # Nobody reads manuals in the guest, and each file costs time to unpack and to write.
 EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+# Debian's Java does not install where there is no directory for its manual.
+MANUALS = 'mkdir -p "$1/usr/share/man/man1"'
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def _bootstrap(
     image = project.settings.image
     argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(image.packages)}",
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
+            f"--essential-hook={MANUALS}",
             image.suite, str(archive)]
     mirror = mirror or project.settings.mirror
     if mirror:

@@ -98,7 +98,8 @@ def make_plan(
         command=where.command, profile=profile, base=project.config.defaults.base,
         variants=list(variants), layouts=overrides.layouts,
         accel=",".join(block.accel for block in blocks), machine=where.machine, smp=where.smp,
-        memory=where.memory, cmdline=where.cmdline, cells=cells, blocks=blocks,
+        memory=where.memory, cmdline=where.cmdline, packages=chosen.packages,
+        cells=cells, blocks=blocks,
         boots=schedule(
             variants, cells, blocks, layouts=overrides.layouts, again=overrides.again
         ), comparisons=pairs,

@@ -149,6 +149,16 @@ class Project:
         }
         return Project(self.root, self.config.model_copy(update={"variants": variants}))
 
+    def with_packages(self, packages: Sequence[str]) -> Project:
+        """The same with more packages of Debian in the guests' image."""
+        image = self.settings.image
+        more = [name for name in packages if name not in image.packages]
+        if not more:
+            return self
+        image = image.model_copy(update={"packages": [*image.packages, *more]})
+        settings = self.settings.model_copy(update={"image": image})
+        return Project(self.root, self.config.model_copy(update={"settings": settings}))
+
     def base_name(self, variant: str) -> str:
         """The name of a variant's base."""
         return self.variant(variant).base or self.config.defaults.base

@@ -152,6 +152,8 @@ class Plan(FrozenRecord):
     smp: int = 0
     memory: str = ""
     cmdline: str = ""
+    packages: list[str] = Field(default_factory=list)
+    """Of Debian, in the guests' image besides those of harness.toml's ``[settings.image]``."""
     cells: list[Cell] = Field(default_factory=list)
     blocks: list[Block] = Field(default_factory=list)
     boots: list[PlannedBoot] = Field(default_factory=list)

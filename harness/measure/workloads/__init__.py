@@ -16,6 +16,7 @@ from harness.measure.workloads.multi_fault import MultiFault
 from harness.measure.workloads.page_fault import PageFault
 from harness.measure.workloads.piecewise import Piecewise
 from harness.measure.workloads.redis import Redis
+from harness.measure.workloads.runtime import RuntimeLoad
 from harness.measure.workloads.server_snapshot import ServerSnapshot
 from harness.measure.workloads.vmpte import VmPte
 from harness.measure.workloads.workload import Workload
@@ -29,6 +30,7 @@ _KNOWN: tuple[Workload, ...] = (
     ServerSnapshot(),
     Allocator(),
     Redis(),
+    RuntimeLoad(),
     Micro(),
     Churn(),
     Piecewise(),

@@ -30,7 +30,8 @@ from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
 from harness.machine.session import Session
 from harness.measure.workloads.allocator import OPERATIONS, PEAKS, Peaks, check_library
-from harness.measure.workloads.vmpte import RSS_SLACK_KB, TABLES_SLACK_KB, watch, watched
+from harness.measure.workloads.marks import EMPTIED, Marks
+from harness.measure.workloads.vmpte import watch, watched
 from harness.measure.workloads.workload import (
     CellParams,
     Context,
@@ -70,12 +71,7 @@ class Redis(TypedWorkload[RedisParams]):
     title = "redis-server with jemalloc, filled and emptied twice, forked by BGSAVE"
     metrics = (
         *watched(wanders=True), *PEAKS,
-        Metric(name="VmPTE_emptied", unit="kB", kind="memory", better="less", headline=True,
-               slack=TABLES_SLACK_KB,
-               label="page tables after the first delete"),
-        Metric(name="VmRSS_emptied", unit="kB", kind="memory", better="less",
-               slack=RSS_SLACK_KB,
-               label="resident memory after the first delete"),
+        *EMPTIED,
         *(
             Metric(name=f"us_per_fork_{name}", unit="us", kind="cost", better="less",
                    headline=True, label=f"microseconds of a fork, {name}")
@@ -107,7 +103,7 @@ class Redis(TypedWorkload[RedisParams]):
         patience = 60.0 + 10.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
         for repeat in range(context.repeat):
             log, peaks = RedisLog(session, repeat), Peaks()
-            yield from peaks.of(log.memory(watch(
+            yield from peaks.of(log.marks.memory(watch(
                 session, command, self.name, context, repeat=repeat, deadline=Deadline(patience),
                 on_line=log.line,
             )))
@@ -123,8 +119,7 @@ class RedisLog:
         self._repeat = repeat
         self._ops = self._elapsed_ns = 0
         self._forks: dict[str, float] = {}
-        self._marks: dict[str, float] = {}
-        self._memory: dict[str, float] = {}
+        self.marks = Marks()
 
     def line(self, state: Line, t: float) -> Iterator[Measurement]:
         """One line; the first one is where the allocator is checked."""
@@ -133,7 +128,7 @@ class RedisLog:
         elif "fork" in state:
             self._forks[state["fork"]] = float(state["fork_us"])
         elif "mark" in state:
-            self._marks.update({f"{k}_{state['mark']}": v for k, v in self._memory.items()})
+            yield from self.marks.line(state, t)
         elif "ops" in state:
             ops, elapsed_ns = int(state["ops"]), int(state["elapsed_ns"])
             self._ops += ops
@@ -141,22 +136,15 @@ class RedisLog:
             rate = ops / elapsed_ns * 1e9
             yield Measurement("operations_per_second", rate, "operations/s", self._repeat, t)
 
-    def memory(self, measurements: Iterator[Measurement]) -> Iterator[Measurement]:
-        """Pass them on, remember the latest VmPTE and VmRSS for the marks."""
-        for one in measurements:
-            if one.metric in ("VmPTE", "VmRSS"):
-                self._memory[one.metric] = one.value
-            yield one
-
     def sums(self, accel: str) -> Iterator[Measurement]:
         """What the whole run came to.
 
         Raises :class:`InfrastructureError` when the script left out a part.
         """
-        if not self._ops or set(self._forks) != set(FORKS) or not self._marks:
+        marked = list(self.marks.measurements(self._repeat))
+        if not self._ops or set(self._forks) != set(FORKS) or not marked:
             raise InfrastructureError("redis-life left out a fill, a fork or a mark")
-        for metric, kb in self._marks.items():
-            yield Measurement(metric, kb, "kB", self._repeat)
+        yield from marked
         for name, us in self._forks.items():
             yield Measurement(f"us_per_fork_{name}", us, "us", self._repeat)
         if accel == "icount":

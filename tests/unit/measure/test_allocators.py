@@ -112,7 +112,7 @@ def redis_log(*states: dict[str, Any]) -> redis.RedisLog:
     log = redis.RedisLog(fake(JEMALLOC), 0)
     for state in ({"pid": 1}, *states):
         list(log.line(state, 0.0))
-        list(log.memory(iter([Measurement("VmPTE", 8.0, "kB", 0, 0.1)])))
+        list(log.marks.memory(iter([Measurement("VmPTE", 8.0, "kB", 0, 0.1)])))
     return log
 
 
