@@ -262,6 +262,9 @@ def run_part(
         lab.progress.warn(f"nightly: {part.key}: {error.line()}")
         part.code, part.error = EXIT_INFRASTRUCTURE, error.line()
         return
+    except KeyboardInterrupt:
+        lab.progress.warn("and with the whole night by: harness nightly")
+        raise
     part.code, part.error = outcome.exit_code, ""
     lab.progress.say(outcome.words())
     append_history(root, rows_of(

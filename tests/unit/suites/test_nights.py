@@ -281,3 +281,16 @@ def test_the_time_table_has_the_commands_words() -> None:
     for word in text.split():
         if word.startswith("--"):
             assert word in help_text
+
+
+def test_a_night_that_is_interrupted_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(plan: SuitePlan, directory: Path) -> SuiteOutcome:
+        raise KeyboardInterrupt
+
+    night = nights.begin(tmp_path, plans("races"), 1.0)
+    with pytest.raises(KeyboardInterrupt):
+        nights.run_parts(FakeLab(tmp_path), tmp_path, night, Deadline(60), interrupted)
+    assert "harness nightly" in capsys.readouterr().err
+    assert nights.unfinished(tmp_path) == night
