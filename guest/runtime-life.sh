@@ -42,7 +42,8 @@ run_go() {
 
 run_java() {
 	javac -J-XX:TieredStopAtLevel=1 -d "$dir" "$here/Life.java" >&2 || fail "Life.java was not compiled"
-	java -XX:+UseG1GC -XX:-UsePerfData "-Xmx$((3 * mib + 64))m" -cp "$dir" Life \
+	# A heap is never smaller than at its start, which is else a share of the computer's memory.
+	java -Xms8m -XX:+UseG1GC -XX:-UsePerfData "-Xmx$((3 * mib + 64))m" -cp "$dir" Life \
 		"$mib" "$keep" "$idle" "$seed"
 }
 
