@@ -27,7 +27,6 @@ from harness.suites.testboots import TestBoot
 if TYPE_CHECKING:
     from harness.machine.session import Session
 
-LEAK_SLACK = 16  # page tables that sshd and other bystanders may gain meanwhile
 SETTLE_S = 3.0
 QUIET_KINDS = frozenset({"oom"})  # a memory cgroup test provokes these; it judges them itself
 AT_BOOT = PlannedTest(name="boot", command="true", seconds=5.0)
@@ -188,10 +187,9 @@ class SuiteRunner:
     ) -> tuple[Judgement, Health | None]:
         """What the test left behind may spoil a pass, and may end the guest's use."""
         trouble = ""
-        gained = state.page_tables - before.page_tables
         if taint := state.taint_words(before):
             trouble = f"the kernel is tainted: {taint}"
-        elif self.suite.leaks and gained > LEAK_SLACK:
+        elif self.suite.leaks and (gained := state.leaked(before)):
             trouble = f"the guest has {gained} more page tables than before"
         if trouble and found.word in ("pass", "skip"):
             found = Judgement("fail", trouble, found.output, found.parts)
@@ -201,10 +199,7 @@ class SuiteRunner:
         """The guest's state, once page tables of the dying are gone where that matters."""
         deadline = Deadline(session.scaled(SETTLE_S))
         state = probe(session)
-        while (
-            self.suite.leaks and state.page_tables - before.page_tables > LEAK_SLACK
-            and not deadline.expired
-        ):
+        while self.suite.leaks and state.leaked(before) and not deadline.expired:
             time.sleep(0.2)
             state = probe(session)
         return state

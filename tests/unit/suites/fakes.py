@@ -31,7 +31,7 @@ from harness.suites.testrunner import SuiteRunner, TestQueue
 from harness.suites.workbench import Workbench
 from tests.places import ROOT
 
-HEALTHY = "0 100 1 Avail 900000 900000"
+HEALTHY = "6.1.192 0 100 1 Avail 900000 900000"
 Answer = tuple[int, str] | Exception | Event
 """An exit code and output, an error to raise, or an event on the console."""
 

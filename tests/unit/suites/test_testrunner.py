@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.core.errors import GuestCrash, InfrastructureError, TooSlow, UserError
 from harness.suites import races
+from harness.suites.health import Health
 from harness.suites.judgement import Outcome, judge, last_json
 from tests.unit.suites.fakes import event, run_suite
 
@@ -76,8 +78,8 @@ def test_a_guest_that_does_not_come_up_is_tried_once_more(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("state", "reason"), [
-    ("512 100 1 Avail 900000 900000", "the kernel is tainted: warning"),
-    ("0 200 1 Avail 900000 900000", "100 more page tables"),
+    ("6.1.192 512 100 1 Avail 900000 900000", "the kernel is tainted: warning"),
+    ("6.1.192 0 200 1 Avail 900000 900000", "100 more page tables"),
 ])
 def test_what_a_passing_test_leaves_behind(tmp_path: Path, state: str, reason: str) -> None:
     found = run_suite({"sly": (0, ""), "behind": (0, "")}, tmp_path, states={"sly": state})
@@ -86,7 +88,8 @@ def test_what_a_passing_test_leaves_behind(tmp_path: Path, state: str, reason: s
 
 
 @pytest.mark.parametrize("state", [
-    "0 100 0 Avail 900000 900000", "0 100 1 Avail 0 900000", "0 100 1 Avail 900000 12",
+    "6.1.192 0 100 0 Avail 900000 900000", "6.1.192 0 100 1 Avail 0 900000",
+    "6.1.192 0 100 1 Avail 900000 12",
 ])
 def test_an_unfit_guest_is_replaced(tmp_path: Path, state: str) -> None:
     found = run_suite({"hog": (0, ""), "behind": (0, "")}, tmp_path, states={"hog": state})
@@ -95,7 +98,7 @@ def test_an_unfit_guest_is_replaced(tmp_path: Path, state: str) -> None:
 
 
 def test_a_test_module_is_no_taint(tmp_path: Path) -> None:
-    state = f"{1 << 18} 500 1 Avail 900000 900000"
+    state = f"6.1.192 {1 << 18} 500 1 Avail 900000 900000"
     found = run_suite({"loads": (0, "")}, tmp_path, states={"loads": state}, leaks=False)
     assert [v.verdict for v in found] == ["pass"]
 
@@ -134,3 +137,14 @@ def test_rounds_fill_the_time_with_new_seeds(tmp_path: Path) -> None:
         "--threads 4")
     with pytest.raises(UserError, match="did you mean 'race-a'"):
         races.rounds(names, only=["race-aa"], seed=1, seconds=60)
+
+
+@pytest.mark.parametrize(("release", "gained", "said"), [
+    ("6.1.192", 16, 0), ("6.1.192", 17, 17), ("6.15.9", 17, 17), ("6.16.0", 17, 0),
+    ("7.3.4", 80, 0), ("7.3.4", 81, 81), ("5.14.0-rc5-next-20210812", 17, 17),
+])
+def test_a_kernel_that_counts_its_own_tables_may_gain_more(
+    release: str, gained: int, said: int
+) -> None:
+    before = Health(release, 0, 100, True, (900000, 900000))
+    assert replace(before, page_tables=100 + gained).leaked(before) == said
