@@ -45,6 +45,8 @@ def others(variant: str, run: Run, project: Project) -> bool:
     kernel = run.kernels.get(variant)
     if kernel is None or variant not in project.config.variants:
         return False
+    if kernel.base in project.config.bases:  # a variant without one may be run on any
+        project = project.on_base(kernel.base)
     series = project.path(project.series_name(variant)) if project.series_name(variant) else None
     if series is not None and not series.is_dir():
         series = None

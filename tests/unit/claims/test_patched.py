@@ -104,3 +104,12 @@ def test_a_revision_that_git_does_not_have_counts_as_a_difference(
     monkeypatch.setattr(type(project), "series_name", lambda *words: str(reworded))
     run.harness.git = revision
     assert patched.others("after", run, project)
+
+
+def test_a_kernel_is_held_against_the_series_of_its_own_base() -> None:
+    project = reading.load(ROOT)
+    run = load_run(ROOT / "results/reference/races/after-debug-7.3")
+    assert run.kernels["after-debug"].base == "debian-7.3" != project.config.defaults.base
+    assert not patched.others("after-debug", run, project)
+    run.kernels["after-debug"].base = "debian-6.1"
+    assert patched.others("after-debug", run, project)
