@@ -25,24 +25,14 @@ class Life {
 		int idle = Integer.parseInt(argv[2]);
 		Random chance = new Random(Integer.parseInt(argv[3]));
 		say("{\"pid\":" + ProcessHandle.current().pid() + ",\"program\":\"java\"}");
-		int total = 0;
 		List<byte[]> objects = new ArrayList<>();
+		int total = 0;
 		for (int life = 0; life < 2; life++) {
 			for (int part = 0; part < PARTS; part++) {
-				for (long left = ((long) mib << 20) / PARTS; left > 0; total++) {
-					byte[] object = new byte[64 + chance.nextInt(8192 - 64)];
-					objects.add(object);
-					left -= object.length;
-				}
+				total += fill(objects, ((long) mib << 20) / PARTS, chance);
 				say("{\"phase\":\"fill\",\"objects\":" + total + "}");
 			}
-			List<byte[]> kept = new ArrayList<>();
-			for (byte[] object : objects) {
-				if (chance.nextInt(100) < keep) {
-					kept.add(object);
-				}
-			}
-			objects = kept;
+			drop(objects, keep, chance);
 			System.gc();
 			for (int waited = 0; waited < idle; waited += 100) {
 				Thread.sleep(100);
@@ -55,6 +45,25 @@ class Life {
 		say("{\"done\":" + total + ",\"kept\":" + objects.size() + "}");
 		while (System.in.read() >= 0) {
 		}
+	}
+
+	/*
+	 * Methods of their own: what a local variable or a loop's iterator of main() last held would
+	 * stay alive while it runs.
+	 */
+	static int fill(List<byte[]> objects, long left, Random chance) {
+		int made = 0;
+		for (; left > 0; made++) {
+			byte[] object = new byte[64 + chance.nextInt(8192 - 64)];
+			objects.add(object);
+			left -= object.length;
+		}
+		return made;
+	}
+
+	static void drop(List<byte[]> objects, int keep, Random chance) {
+		objects.removeIf(object -> chance.nextInt(100) >= keep);
+		((ArrayList<byte[]>) objects).trimToSize();
 	}
 
 	static void say(String line) {

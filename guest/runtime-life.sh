@@ -3,7 +3,7 @@
 #
 # runtime-life go|java|postgres MIB KEEP IDLE_MS SEED
 #
-# go, java: compiles life.go or Life.java, which lie beside this script, and becomes it.
+# go, java: compiles life.go or Life.java, which lie beside this script, and runs it.
 # postgres: a server with one client, whose query sorts about MIB of text in work_mem; then IDLE ms
 # of nothing, and once more. The pid is that of the process that serves the client. KEEP and SEED
 # mean nothing to it.
@@ -27,6 +27,7 @@ finish() {
 	rm -rf "$dir"
 }
 trap finish EXIT
+trap "exit 129" HUP INT PIPE TERM	# dash leaves EXIT out when a signal ends it
 fail() { echo "runtime-life: $*" >&2; exit 1; }
 
 # The compiler and the linker alone: `go build` would first look for all that is out of date.
@@ -51,7 +52,7 @@ run_java() {
 unprivileged="setpriv --reuid=postgres --regid=postgres --clear-groups"
 
 run_postgres() {
-	for bin in /usr/lib/postgresql/*/bin; do :; done
+	for at in /usr/lib/postgresql/*/bin/initdb; do bin=${at%/*}; done
 	chown postgres "$dir"
 	$unprivileged "$bin/initdb" -D "$dir/data" -A trust --no-sync --locale=C >&2 || fail "no database"
 	$unprivileged "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off \

@@ -202,6 +202,7 @@ def hold(
     ltp: Path | None = None,
 ) -> NightEnd:
     """Run a night, or go on with the one that was not finished unless a ``new`` one is asked for.
+
     Raises :class:`UserError` when another nightly runs in this workspace.
     """
     root, settings = nights_folder(lab), lab.project.config.nightly

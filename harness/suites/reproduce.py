@@ -95,9 +95,11 @@ class Reproduction:
 def find_verdict(root: Path, ident: str) -> Found:
     """The newest run at or below ``root`` that has a test of this ID, and its last verdict.
 
-    Raises :class:`UserError` when there is none.
+    Raises :class:`UserError` when there is none, and when kernels of two bases have a test of this
+    ID: a night runs the same tests on variants of the same names.
     """
     files = sorted(root.rglob(VERDICTS_FILE), key=lambda path: path.stat().st_mtime, reverse=True)
+    found: dict[str, Found] = {}  # by base
     for path in files:
         if not (path.parent / RUN_FILE).exists():
             continue
@@ -107,7 +109,15 @@ def find_verdict(root: Path, ident: str) -> Found:
         if not match and isinstance(run.plan, SuitePlan):
             match = [v for v in not_run(run.plan, verdicts) if v.ident == ident]
         if match:
-            return Found(path.parent, run, match[-1])
+            found.setdefault(run.plan.base, Found(path.parent, run, match[-1]))
+    if len(found) > 1:
+        places = "; ".join(f"{base}: {one.directory}" for base, one in found.items())
+        raise UserError(
+            f"{ident} is a test on kernels of several bases ({places})",
+            hint="name one of these runs with --run",
+        )
+    for one in found.values():
+        return one
     raise UserError(
         f"no run below {root} has a test with the ID {ident}",
         hint="IDs stand in brackets behind verdicts: on the terminal, in a run's report.html, "

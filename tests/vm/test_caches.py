@@ -88,4 +88,5 @@ def test_kinds_of_instructions_of_user_space(modelled: Boot) -> None:
 
 def test_the_model_does_not_move_the_count(modelled: Boot, tmp_path: Path) -> None:
     plain = boot(tmp_path, modelled=False)
-    assert modelled.faults_ns == pytest.approx(plain.faults_ns, rel=0.001)
+    # Two boots differ by what the page allocator does: on a busy host by up to 0.6 % so far.
+    assert modelled.faults_ns == pytest.approx(plain.faults_ns, rel=0.01)

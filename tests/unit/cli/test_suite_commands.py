@@ -43,7 +43,8 @@ def test_one_line_and_exit_2(tmp_path: Path, words: list[str], says: str) -> Non
 def test_a_nights_plan_says_what_is_built_first(tmp_path: Path) -> None:
     code, out, err = harness("nightly", "--dry-run", "--workspace", str(tmp_path / "w"))
     assert code == 0, err
-    assert "races on before, after, 10 guest minutes each" in out
+    assert "races on before-debug, after-debug, 40 guest minutes each" in out
+    assert "of debian-7.3" in out
     assert "to be built first, about" in out
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,20 @@ def test_a_test_that_was_not_run_can_be_run(run: Path) -> None:
     (run / "verdicts.jsonl").write_text("".join(line for line in lines if '"bad"' not in line))
     found = again.find_verdict(run, missing)
     assert found.verdict.verdict == "not run" and found.verdict.command == "bad"
+
+
+def test_an_id_that_two_bases_share_is_not_guessed(run: Path) -> None:
+    ident = verdict_of(run, "bad").ident
+    other = run.parent / "on-another-base"
+    shutil.copytree(run, other)
+    record = other / "run.json"
+    text = json.loads(record.read_text())
+    text["plan"]["base"] = "theirs"
+    record.write_text(json.dumps(text))
+    with pytest.raises(UserError, match="several bases") as caught:
+        again.find_verdict(run.parent, ident)
+    assert "--run" in caught.value.hint and str(other) in caught.value.message
+    assert again.find_verdict(other, ident).run.plan.base == "theirs"
 
 
 def test_gdb_gets_a_guest_that_waits_for_it(run: Path) -> None:
