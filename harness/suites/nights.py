@@ -92,13 +92,23 @@ def plan_night(lab: Workbench, *, hours: float | None = None, ltp: Path | None =
 def part_plan(
     lab: Workbench, part: NightlySuite, base: str, share: float, ltp: Path | None
 ) -> SuitePlan:
-    """The plan of one entry of ``[[nightly.suites]]`` on one of its bases."""
+    """The plan of one entry of ``[[nightly.suites]]`` on one of its bases.
+
+    Raises :class:`UserError` for a variant that is of another base.
+    """
     takes = find_suite(part.suite).takes
-    plan = make_suite_plan(lab.project.on_base(base), part.suite, SuiteOptions(
+    project = lab.project.on_base(base)
+    plan = make_suite_plan(project, part.suite, SuiteOptions(
         variants=part.variants or None, wanted=part.tests or None, minutes=part.minutes,
         lists=part.lists or None, ltp=ltp if "ltp" in takes else None, smp=part.smp,
         memory=part.memory, jobs=part.jobs,
     ))
+    for name in plan.variants if part.bases else ():
+        if (own := project.base_name(name)) != base:
+            raise UserError(
+                f"[[nightly.suites]] runs {part.suite} on {base}, and variant {name} is of {own}",
+                hint="name other variants or bases there",
+            )
     return plan.model_copy(update={"seconds": plan.seconds * share})
 
 

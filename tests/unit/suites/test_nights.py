@@ -124,6 +124,17 @@ def test_a_base_that_there_is_not_is_said_before_the_night(tmp_path: Path) -> No
     assert "theirs" in caught.value.hint
 
 
+def test_a_variant_of_another_base_is_not_run_under_a_wrong_name(tmp_path: Path) -> None:
+    project = two_bases(tmp_path, "theirs")
+    place = project.root / "harness.toml"
+    place.write_text(place.read_text().replace(
+        '[variants.before]\n', '[variants.before]\nbase = "mine"\n'
+    ))
+    with pytest.raises(UserError, match="variant before is of mine") as caught:
+        nights.plan_night(FakeLab(tmp_path, project=load(project.root)))
+    assert "on theirs" in caught.value.message
+
+
 def two_bases(root: Path, second: str) -> Project:
     """The small project with another base of the same tree. Races run on both."""
     place = small_project(root).root / "harness.toml"
