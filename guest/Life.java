@@ -4,7 +4,8 @@
  * Fills MIB of objects of 64 bytes to 8 KiB, drops all but KEEP per cent of them, by SEED, asks for
  * a collection, after which the collector (G1) gives back what the heap does not need, and waits
  * IDLE ms; then all of it again. Prints its pid, a line for each fifth of a fill,
- * {"mark":"emptied"} after the first life, and "done"; then it stays until standard input ends.
+ * {"mark":"emptied"} after the first life, when it waits for a line of standard input, and "done";
+ * then it stays until standard input ends.
  *
  * Cannot show: a heap that shrinks by itself (G1PeriodicGCInterval), which takes minutes.
  */
@@ -40,6 +41,7 @@ class Life {
 			}
 			if (life == 0) {
 				say("{\"mark\":\"emptied\"}");
+				waitForLine();
 			}
 		}
 		say("{\"done\":" + total + ",\"kept\":" + objects.size() + "}");
@@ -64,6 +66,12 @@ class Life {
 	static void drop(List<byte[]> objects, int keep, Random chance) {
 		objects.removeIf(object -> chance.nextInt(100) >= keep);
 		((ArrayList<byte[]>) objects).trimToSize();
+	}
+
+	/* Or for the end of standard input. */
+	static void waitForLine() throws IOException {
+		for (int c = 0; c >= 0 && c != '\n'; c = System.in.read()) {
+		}
 	}
 
 	static void say(String line) {

@@ -3,13 +3,14 @@
 // Fills MIB of objects of 64 bytes to 8 KiB, drops all but KEEP per cent of them, by SEED, asks for
 // a collection and for its memory to be given back (debug.FreeOSMemory, which is what a server
 // calls that knows it has become idle), and waits IDLE ms; then all of it again. Prints its pid,
-// a line for each fifth of a fill, {"mark":"emptied"} after the first life, and "done"; then it
-// stays until standard input ends.
+// a line for each fifth of a fill, {"mark":"emptied"} after the first life, when it waits for a
+// line of standard input, and "done"; then it stays until standard input ends.
 //
 // Cannot show: the background scavenger, which gives back the same memory in minutes.
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"math/rand"
@@ -38,6 +39,7 @@ func main() {
 	mib, keep, idle, seed := number(1), number(2), number(3), number(4)
 	chance := rand.New(rand.NewSource(int64(seed)))
 	fmt.Printf("{\"pid\":%d,\"program\":\"go\"}\n", os.Getpid())
+	input := bufio.NewReader(os.Stdin)
 	total := 0
 	var objects [][]byte
 	for life := 0; life < 2; life++ {
@@ -66,8 +68,9 @@ func main() {
 		}
 		if life == 0 {
 			fmt.Println("{\"mark\":\"emptied\"}")
+			input.ReadString('\n') // whoever watches has looked
 		}
 	}
 	fmt.Printf("{\"done\":%d,\"kept\":%d}\n", total, len(objects))
-	io.Copy(io.Discard, os.Stdin)
+	io.Copy(io.Discard, input)
 }

@@ -7,8 +7,9 @@
 # emptied server is forked once more. Values are of BYTES/2 to BYTES*3/2, by SEED.
 # Debian's redis-server allocates with jemalloc; MALLOC_CONF is the caller's.
 #
-# Prints the server's pid first, a line for each fifth of a phase and for each
-# fork, then "done", and keeps the server alive until standard input ends.
+# Prints the server's pid first, a line for each fifth of a phase and for each fork,
+# {"mark":"emptied"} after the first life, when it waits for a line of standard input, then "done",
+# and keeps the server alive until standard input ends.
 # The commands lie in files beforehand; a phase's time is that of redis-cli --pipe.
 #
 # Cannot show: real traffic (one client, one pipe), or the lifetimes of real keys.
@@ -99,6 +100,7 @@ fork_now full
 phase delete
 settle
 echo '{"mark":"emptied"}'
+read -r _ || :	# whoever watches has looked
 fork_now emptied
 settle
 phase fill

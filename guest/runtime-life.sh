@@ -8,8 +8,8 @@
 # of nothing, and once more. The pid is that of the process that serves the client. KEEP and SEED
 # mean nothing to it.
 #
-# Prints what the programs print: a pid, lines on the way, {"mark":"emptied"}, "done"; and lives
-# until standard input ends.
+# Prints what the programs print: a pid, lines on the way, {"mark":"emptied"}, after which it waits
+# for a line of standard input, then "done"; and lives until standard input ends.
 set -eu
 
 usage() { echo "usage: runtime-life go|java|postgres MIB KEEP IDLE_MS SEED" >&2; exit 2; }
@@ -30,13 +30,18 @@ trap finish EXIT
 trap "exit 129" HUP INT PIPE TERM	# dash leaves EXIT out when a signal ends it
 fail() { echo "runtime-life: $*" >&2; exit 1; }
 
-# The compiler and the linker alone: `go build` would first look for all that is out of date.
+# The compiler and the linker alone, where there is a compiled library (until Go 1.19): `go build`
+# would first look for all that is out of date.
 run_go() {
 	(
 		cd "$dir"
-		export GOROOT="$(go env GOROOT)"
-		go tool compile -p main -o life.o "$here/life.go"
-		go tool link -o life life.o
+		export GOROOT="$(go env GOROOT)" GOCACHE="$dir/cache" GO111MODULE=off
+		if [ -e "$GOROOT/pkg/$(go env GOOS)_$(go env GOARCH)/fmt.a" ]; then
+			go tool compile -p main -o life.o "$here/life.go"
+			go tool link -o life life.o
+		else
+			go build -o life "$here/life.go"
+		fi
 	) >&2 || fail "life.go was not compiled"
 	"$dir/life" "$mib" "$keep" "$idle" "$seed"
 }
@@ -78,7 +83,10 @@ run_postgres() {
 			sleep 0.1
 			echo '{"phase":"idle"}'
 		done
-		[ "$life" = 2 ] || echo '{"mark":"emptied"}'
+		if [ "$life" = 1 ]; then
+			echo '{"mark":"emptied"}'
+			read -r _ || :	# whoever watches has looked
+		fi
 	done
 	echo "{\"done\":$((2 * mib * 5000))}"
 	read -r _ || :

@@ -13,6 +13,8 @@ from harness.records.plans import Block, Plan, PlannedBoot
 def describe(plan: Plan, known: Catalogue = ALL) -> list[str]:
     """Boots in their order with their cells, how long they take, and what is compared."""
     lines = [line for block in plan.blocks for line in _block(plan, block, known)]
+    if plan.packages:
+        lines.append(f"guests' image: with {', '.join(plan.packages)} of Debian besides the usual")
     lines += [f"compared: {pair.variant} with {pair.baseline}" for pair in plan.comparisons]
     return lines
 

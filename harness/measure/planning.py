@@ -88,7 +88,8 @@ def make_plan(
         sizes.parse(where.memory, "--memory", least=LEAST_MEMORY)
     pairs = declared(project, variants) if comparisons is None else list(comparisons)
     chosen = project.profile(profile)
-    cells = _cells(workloads.of(project), chosen, overrides, accel, where.tells_time)
+    known = workloads.of(project)
+    cells = _cells(known, chosen, overrides, accel, where.tells_time)
     blocks = [
         _block(name, chosen, overrides, len(variants))
         # What measures time first: counting does not mind when it is done.
@@ -98,7 +99,8 @@ def make_plan(
         command=where.command, profile=profile, base=project.config.defaults.base,
         variants=list(variants), layouts=overrides.layouts,
         accel=",".join(block.accel for block in blocks), machine=where.machine, smp=where.smp,
-        memory=where.memory, cmdline=where.cmdline, packages=chosen.packages,
+        memory=where.memory, cmdline=where.cmdline,
+        packages=_packages(known, cells) if where.machine == GUEST else [],
         cells=cells, blocks=blocks,
         boots=schedule(
             variants, cells, blocks, layouts=overrides.layouts, again=overrides.again
@@ -167,6 +169,11 @@ def _cells(
             hint="use --rounds, or measure time with --accel tcg or kvm",
         )
     return _telling(cells)
+
+
+def _packages(known: Catalogue, cells: Sequence[Cell]) -> list[str]:
+    """What the cells need of Debian that the usual image does not have."""
+    return sorted({name for cell in cells for name in known[cell.workload].packages(cell.params)})
 
 
 def _clocks(workload: Workload, asked: str | None, tells_time: bool) -> list[str]:

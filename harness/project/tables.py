@@ -128,8 +128,6 @@ class Profile(Strict):
     """Boots of each variant."""
     histories: int = Field(default=3, ge=1)
     """Boots of each variant where instructions are counted, each with a history of its own."""
-    packages: list[str] = Field(default_factory=list)
-    """Of Debian, in the guests' image besides those of ``[settings.image]``."""
     workloads: list[WorkloadPlan]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -72,6 +72,9 @@ class WorkloadTable(Strict):
     """Files to copy into its directory, relative to harness.toml."""
     source: str = ""
     """A C source that is compiled, statically linked, and pushed under its name without ``.c``."""
+    packages: list[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]] = \
+        Field(default_factory=list)
+    """Of Debian, in the guests' image besides those of ``[settings.image]``."""
     seconds: float = Field(default=60.0, gt=0)
     """How long one run may take on a fast machine; stretched by accel and kernel."""
     thp: Thp = "as booted"

@@ -73,4 +73,5 @@ def test_redis_fills_and_empties(bench: Bench) -> None:
     found = bench("redis", keys=1000, value_bytes=4096, idle_ms=200)
     assert found["VmHWM"] > 4 * 1024
     assert found["us_per_fork_emptied"] > 0
+    assert found["VmRSS_emptied"] < found["VmHWM"] - 2 * 1024
     assert found["operations_per_second"] > 10

@@ -41,7 +41,8 @@ from pydantic import Field
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
 from harness.machine.session import Session
-from harness.measure.workloads.vmpte import FAULT_S, TABLES_SLACK_KB, watch, watched
+from harness.measure.workloads.vmpte import FAULT_S
+from harness.measure.workloads.watching import TABLES_SLACK_KB, watch, watched
 from harness.measure.workloads.workload import (
     CellParams,
     Context,

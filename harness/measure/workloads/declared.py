@@ -95,6 +95,10 @@ class Declared:
         """Its table's guess, or a second, for each run and the one before them."""
         return (repeat + 1) * (1.0 if accel == "kvm" else 4.0)
 
+    def packages(self, params: Params) -> Sequence[str]:
+        """As its table says."""
+        return self.table.packages
+
     def record(self) -> WorkloadRecord:
         """For run.json."""
         own = [one.metric() for one in self.table.metrics]

@@ -30,8 +30,7 @@ from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
 from harness.machine.session import Session
 from harness.measure.workloads.allocator import OPERATIONS, PEAKS, Peaks, check_library
-from harness.measure.workloads.marks import EMPTIED, Marks
-from harness.measure.workloads.vmpte import watch, watched
+from harness.measure.workloads.watching import marked, watch, watched
 from harness.measure.workloads.workload import (
     CellParams,
     Context,
@@ -45,6 +44,7 @@ from harness.records.workloads import Metric
 PROGRAM = "redis-life"
 LIBRARY = "libjemalloc.so.2"
 PHASES = 4  # fill, delete, fill, delete
+EMPTIED = "emptied"
 FORKS = ("full", "emptied", "refilled")
 OPERATION_S = 60e-6  # of a command with its client under TCG
 START_S = 4.0
@@ -71,7 +71,7 @@ class Redis(TypedWorkload[RedisParams]):
     title = "redis-server with jemalloc, filled and emptied twice, forked by BGSAVE"
     metrics = (
         *watched(wanders=True), *PEAKS,
-        *EMPTIED,
+        *marked(EMPTIED, "after the first delete"),
         *(
             Metric(name=f"us_per_fork_{name}", unit="us", kind="cost", better="less",
                    headline=True, label=f"microseconds of a fork, {name}")
@@ -103,10 +103,10 @@ class Redis(TypedWorkload[RedisParams]):
         patience = 60.0 + 10.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
         for repeat in range(context.repeat):
             log, peaks = RedisLog(session, repeat), Peaks()
-            yield from peaks.of(log.marks.memory(watch(
+            yield from peaks.of(watch(
                 session, command, self.name, context, repeat=repeat, deadline=Deadline(patience),
-                on_line=log.line,
-            )))
+                on_line=log.line, marks=[EMPTIED],
+            ))
             yield from peaks.measurements(repeat)
             yield from log.sums(session.accel)
 
@@ -119,7 +119,6 @@ class RedisLog:
         self._repeat = repeat
         self._ops = self._elapsed_ns = 0
         self._forks: dict[str, float] = {}
-        self.marks = Marks()
 
     def line(self, state: Line, t: float) -> Iterator[Measurement]:
         """One line; the first one is where the allocator is checked."""
@@ -127,8 +126,6 @@ class RedisLog:
             check_library(self._session.run(f"cat /proc/{state['pid']}/maps").stdout, LIBRARY)
         elif "fork" in state:
             self._forks[state["fork"]] = float(state["fork_us"])
-        elif "mark" in state:
-            yield from self.marks.line(state, t)
         elif "ops" in state:
             ops, elapsed_ns = int(state["ops"]), int(state["elapsed_ns"])
             self._ops += ops
@@ -141,10 +138,8 @@ class RedisLog:
 
         Raises :class:`InfrastructureError` when the script left out a part.
         """
-        marked = list(self.marks.measurements(self._repeat))
-        if not self._ops or set(self._forks) != set(FORKS) or not marked:
-            raise InfrastructureError("redis-life left out a fill, a fork or a mark")
-        yield from marked
+        if not self._ops or set(self._forks) != set(FORKS):
+            raise InfrastructureError("redis-life left out a fill or a fork")
         for name, us in self._forks.items():
             yield Measurement(f"us_per_fork_{name}", us, "us", self._repeat)
         if accel == "icount":

@@ -34,7 +34,8 @@ from harness.core.errors import InfrastructureError, UserError
 from harness.core.plurals import plural
 from harness.core.sizes import GIB
 from harness.machine.session import Session
-from harness.measure.workloads.vmpte import CHUNK_S, FAULT_S, watch, watched
+from harness.measure.workloads.vmpte import CHUNK_S, FAULT_S
+from harness.measure.workloads.watching import watch, watched
 from harness.measure.workloads.workload import (
     CellParams,
     Context,

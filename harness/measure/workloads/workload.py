@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
@@ -103,6 +103,10 @@ class Workload(Protocol):
         """A guess at the host seconds a cell takes, for the progress bar and deadlines."""
         ...
 
+    def packages(self, params: Params) -> Sequence[str]:
+        """What a cell needs of Debian, besides the packages of ``[settings.image]``."""
+        ...
+
     def measure(self, session: Session, params: Params, context: Context) \
             -> Iterator[Measurement]:
         """Run the cell and give its numbers as they come."""
@@ -160,6 +164,10 @@ class TypedWorkload(ABC, Generic[P]):
         """A guess at the host seconds a cell takes."""
         return repeat * self.estimate(self.parse(params), accel)
 
+    def packages(self, params: Params) -> Sequence[str]:
+        """What a cell needs of Debian."""
+        return self.needs(self.parse(params))
+
     def measure(self, session: Session, params: Params, context: Context) \
             -> Iterator[Measurement]:
         """Run the cell and give its numbers as they come."""
@@ -176,6 +184,10 @@ class TypedWorkload(ABC, Generic[P]):
     @abstractmethod
     def estimate(self, cell: P, accel: str) -> float:
         """Host seconds of one repeat, about."""
+
+    def needs(self, cell: P) -> tuple[str, ...]:
+        """Packages of Debian that the usual image does not have."""
+        return ()
 
     @abstractmethod
     def run(self, session: Session, cell: P, context: Context) -> Iterator[Measurement]:

@@ -65,6 +65,9 @@ class Pretended:
     def seconds(self, params: Params, repeat: int, accel: str) -> float:
         return 0.1
 
+    def packages(self, params: Params) -> Sequence[str]:
+        return []
+
     def record(self) -> WorkloadRecord:
         return WorkloadRecord(name=self.name, title=self.name, metrics=[])
 

@@ -13,9 +13,10 @@ import pytest
 from harness.core.errors import UserError
 from harness.machine.session import Session
 from harness.measure import workloads
-from harness.measure.workloads.marks import Marks
+from harness.measure.plan_words import describe
+from harness.measure.planning import Overrides, Where, make_plan
 from harness.measure.workloads.runtime import NEEDS, RuntimeLoad
-from harness.measure.workloads.workload import Context, Measurement
+from harness.measure.workloads.workload import Context
 from harness.project import reading
 
 ROOT = Path(__file__).parents[3]
@@ -44,8 +45,7 @@ def test_a_runtime_that_is_not_there_is_left_out_and_said(runtime: str, words: s
     assert list(load.run(cast("Session", guest), cell, context)) == []
     assert load.words(cell) == words
     assert said == [
-        f"{runtime} cannot be measured in this guest: name {NEEDS[runtime][1]} in the profile's "
-        "packages"
+        f"{runtime} cannot be measured here: install {NEEDS[runtime][1]}"
     ]
     assert guest.asked == [f"command -v {NEEDS[runtime][0]}"]
 
@@ -58,26 +58,23 @@ def test_parameters() -> None:
         workloads.get("runtime").cells({"runtime": "ruby"})
 
 
-def test_the_profile_names_all_packages_and_its_image_has_them() -> None:
+def test_a_plan_brings_what_it_measures_and_nothing_else() -> None:
     project = reading.load(ROOT)
-    packages = project.profile("demand").packages
-    assert {package for _, package in NEEDS.values()} == {*packages}
-    ours, theirs = project.settings.image, project.with_packages(packages).settings.image
-    assert theirs.packages == [*ours.packages, *packages]
+    plan = make_plan(
+        project, profile="demand", variants=["before"], accel="tcg",
+        where=Where(smp=2, memory="2G"), overrides=Overrides(workloads=["runtime"]),
+    )
+    assert plan.packages == sorted(package for _, package in NEEDS.values())
+    ours, theirs = project.settings.image, project.with_packages(plan.packages).settings.image
+    assert theirs.packages == [*ours.packages, *plan.packages]
     assert project.with_packages(ours.packages[:2]) is project
-
-
-def test_marks_are_what_was_seen_last() -> None:
-    marks = Marks()
-    series = [Measurement(*one, "kB", 0, 0.1) for one in (
-        ("VmPTE", 8.0), ("VmSize", 99.0), ("VmPTE", 4.0), ("VmRSS", 70.0),
-    )]
-    assert list(marks.memory(iter(series))) == series
-    assert not list(marks.line({"phase": "idle"}, 0.1)) and not list(marks.measurements(0))
-    assert not list(marks.line({"mark": "emptied"}, 0.2))
-    assert [(m.metric, m.value) for m in marks.measurements(1)] == [
-        ("VmPTE_emptied", 4.0), ("VmRSS_emptied", 70.0),
-    ]
+    assert "guests' image: with default-jdk-headless, golang-go, postgresql of Debian besides " \
+        "the usual" in describe(plan)
+    real = make_plan(
+        project, profile="demand", variants=["before"], accel="tcg",
+        where=Where(smp=2, machine="rack", memory=""), overrides=Overrides(workloads=["runtime"]),
+    )
+    assert real.packages == []
 
 
 @pytest.mark.parametrize("runtime", [

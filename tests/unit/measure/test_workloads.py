@@ -8,7 +8,7 @@ import pytest
 
 from harness.core.errors import InfrastructureError, UserError
 from harness.measure import workloads
-from harness.measure.workloads import multi_fault, perf, vmpte
+from harness.measure.workloads import multi_fault, perf
 from harness.measure.workloads.workload import json_line
 from tests.places import DATA
 
@@ -71,22 +71,6 @@ def test_rounds_of_several_threads_run_into_one_another_and_are_taken_together()
         {**run(8 * 512 * 10), "threads": 8, "round_ns": rounds, "elapsed_ns": sum(rounds)},
         "icount")}
     assert found["instructions_per_fault"] == pytest.approx(7100)
-
-
-def test_memory_as_captured_in_a_guest() -> None:
-    found = {name: value for name, value, _ in vmpte.parse_memory(
-        (DATA / "vmpte-probe-2g-before.txt").read_text()
-    )}
-    assert found["VmPTE"] == pytest.approx(4144, abs=30)
-    assert found["VmSize"] > 2 * 2**20
-    assert found["nr_page_table_pages"] * 4 == pytest.approx(found["PageTables"], abs=200)
-
-
-@pytest.mark.parametrize("field", ["VmPTE", "VmRSS", "VmSize", "PageTables", "nr_page_table"])
-def test_missing_field_is_an_error(field: str) -> None:
-    text = (DATA / "vmpte-probe-2g-before.txt").read_text()
-    with pytest.raises(InfrastructureError, match=field):
-        vmpte.parse_memory("\n".join(x for x in text.splitlines() if not x.startswith(field)))
 
 
 def test_lists_become_cells() -> None:
