@@ -47,6 +47,8 @@ class NightRow(Record):
     """Which part of the night: a plan may name a suite twice."""
     suite: Name
     variant: Name
+    base: str = ""
+    """What the variant is built on; empty in rows of before it was recorded."""
     kernel: str
     """Key of the build."""
     release: str = ""

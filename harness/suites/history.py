@@ -34,6 +34,7 @@ def rows_of(
         after = mine[crashes[-1] + 1:] if crashes else mine
         rows.append(NightRow(
             night=night, part=part, suite=mine[0].suite, variant=variant,
+            base=kernel.base if kernel else run.plan.base,
             kernel=kernel.key if kernel else "", release=kernel.release if kernel else "",
             host=host, accel=accel, hours=_hours(mine), hours_since_crash=_hours(after),
             counts=dict(Counter(v.verdict for v in mine if v.attempt == 0)),
@@ -66,7 +67,7 @@ def append_history(root: Path, rows: Iterable[NightRow]) -> None:
 
 @dataclass
 class NightTotals:
-    """What the history says of one suite on one variant."""
+    """What the history says of one suite on one variant of one base."""
 
     hours: float = 0.0
     clean_hours: float = 0.0
@@ -76,11 +77,11 @@ class NightTotals:
     rows: list[NightRow] = field(default_factory=list)
 
 
-def summarize_nights(rows: Iterable[NightRow]) -> dict[tuple[str, str], NightTotals]:
-    """Per suite and variant."""
-    found: dict[tuple[str, str], NightTotals] = {}
+def summarize_nights(rows: Iterable[NightRow]) -> dict[tuple[str, str, str], NightTotals]:
+    """Per suite, variant and base."""
+    found: dict[tuple[str, str, str], NightTotals] = {}
     for row in rows:
-        total = found.setdefault((row.suite, row.variant), NightTotals())
+        total = found.setdefault((row.suite, row.variant, row.base), NightTotals())
         total.hours += row.hours
         total.clean_hours = row.hours_since_crash + (0 if row.crashes else total.clean_hours)
         total.crashes += row.crashes
@@ -89,12 +90,13 @@ def summarize_nights(rows: Iterable[NightRow]) -> dict[tuple[str, str], NightTot
     return found
 
 
-def yields(rows: Iterable[NightRow]) -> dict[str, float]:
-    """Per suite: how much it has found, later nights counting more; for the order of the next."""
-    found: dict[str, float] = {}
+def yields(rows: Iterable[NightRow]) -> dict[tuple[str, str], float]:
+    """Per suite and base: how much was found, later nights counting more; it orders the next."""
+    found: dict[tuple[str, str], float] = {}
     ordered = list(rows)
     nights = sorted({row.night for row in ordered})
     for row in ordered:
         weight = FADING ** (len(nights) - 1 - nights.index(row.night))
-        found[row.suite] = found.get(row.suite, 0.0) + weight * (row.regressions + row.crashes)
+        key = (row.suite, row.base)
+        found[key] = found.get(key, 0.0) + weight * (row.regressions + row.crashes)
     return found

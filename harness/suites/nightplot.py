@@ -69,7 +69,8 @@ _CAPTION = (
 def _hours(groups: Sequence[NightGroup], kernel: NightGroup, suite: str) -> float:
     return sum(
         one.rate.hours for one in groups
-        if (one.suite, one.variant, one.release) == (suite, kernel.variant, kernel.release)
+        if (one.suite, one.variant, one.base, one.release)
+        == (suite, kernel.variant, kernel.base, kernel.release)
     )
 
 

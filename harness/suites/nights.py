@@ -127,9 +127,11 @@ def possible(
     return without
 
 
-def in_order(plans: Sequence[SuitePlan], found: Mapping[str, float]) -> list[SuitePlan]:
+def in_order(
+    plans: Sequence[SuitePlan], found: Mapping[tuple[str, str], float]
+) -> list[SuitePlan]:
     """What found most comes first; the rest keeps its order."""
-    return sorted(plans, key=lambda plan: -found.get(plan.suite, 0.0))
+    return sorted(plans, key=lambda plan: -found.get((plan.suite, plan.base), 0.0))
 
 
 def describe(

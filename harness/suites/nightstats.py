@@ -75,10 +75,11 @@ def span(hours: float) -> str:
 
 @dataclass
 class NightGroup:
-    """All nights of one suite on one variant of one release, on one host."""
+    """All nights of one suite on one variant of one base and release, on one host."""
 
     suite: str
     variant: str
+    base: str
     release: str
     host: str
     accel: str
@@ -112,16 +113,16 @@ def groups(rows: Iterable[NightRow]) -> list[NightGroup]:
     """In the order of their names. Rows of before hosts were recorded have none."""
     found: dict[tuple[str, ...], NightGroup] = {}
     for row in sorted(rows, key=lambda one: one.night):
-        key = (row.suite, row.variant, row.release, row.host or UNKNOWN, row.accel)
+        key = (row.suite, row.variant, row.base, row.release, row.host or UNKNOWN, row.accel)
         found.setdefault(key, NightGroup(*key)).rows.append(row)
     return [found[key] for key in sorted(found)]
 
 
 def by_kernel(found: Iterable[NightGroup]) -> list[NightGroup]:
-    """The same over all suites and hosts: a group for each variant and release."""
-    whole: dict[tuple[str, str], NightGroup] = {}
+    """The same over all suites and hosts: a group for each variant of a base and release."""
+    whole: dict[tuple[str, str, str], NightGroup] = {}
     for one in found:
-        key = (one.variant, one.release)
+        key = (one.variant, one.base, one.release)
         group = whole.setdefault(key, NightGroup("", *key, "", ""))
         group.rows = sorted([*group.rows, *one.rows], key=lambda row: row.night)
     return [whole[key] for key in sorted(whole)]

@@ -86,8 +86,8 @@ class NightBar:
 def write_nights(root: Path, rows: Sequence[NightRow]) -> Path:
     """``index.html`` of the nights: hours without a crash, and every night, newest first."""
     totals = [
-        (suite, variant, total, night_bars(total))
-        for (suite, variant), total in sorted(summarize_nights(rows).items())
+        (suite, variant, base, total, night_bars(total))
+        for (suite, variant, base), total in sorted(summarize_nights(rows).items())
     ]
     seldom = groups(rows)
     figure = _figure(root, seldom)

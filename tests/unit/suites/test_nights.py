@@ -68,7 +68,7 @@ def test_hours_without_a_crash_begin_anew_after_one() -> None:
     (found,) = history.rows_of("n", "00-races", run, nightstats.by_host(verdicts, run, []), {})
     assert (found.hours, found.hours_since_crash, found.crashes) == (3.5, 0.5, 1)
     totals = history.summarize_nights([row("1", 5, 5), row("2", 4, 1, crashes=1), row("3", 6, 6)])
-    total = totals["races", "after"]
+    total = totals["races", "after", ""]
     assert (total.hours, total.clean_hours, total.crashes) == (15, 7, 1)
 
 
@@ -97,6 +97,17 @@ def test_a_shorter_night_runs_shorter_where_it_can(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--minutes means nothing to the suite selftests"):
         nights.part_plan(
             lab, NightlySuite(suite="selftests", minutes=3), "mine", 1.0, None)
+
+
+def test_what_found_bugs_on_one_base_comes_first_there() -> None:
+    found = [row("1", 1, 1, crashes=1), row("1", 1, 1).model_copy(update={"base": "new"})]
+    found[0].base = "old"
+    on = [SuitePlan(suite=name, variants=["after"], base=base)
+          for name in ("ltp", "races") for base in ("new", "old")]
+    ordered = nights.in_order(on, history.yields(found))
+    assert [(plan.suite, plan.base) for plan in ordered] == \
+        [("races", "old"), ("ltp", "new"), ("ltp", "old"), ("races", "new")]
+    assert len(history.summarize_nights(found)) == len(nightstats.groups(found)) == 2
 
 
 def test_a_night_is_planned_from_the_project(tmp_path: Path) -> None:
