@@ -26,7 +26,7 @@ def sources(project: Project) -> dict[str, Path]:
     """
     return {
         name: path for name, path in project.files(FOLDER).items()
-        if path.suffix in (".c", ".h", ".sh", ".go", ".java") or path.name == "Makefile"
+        if path.suffix in (".c", ".h", ".sh", ".py", ".go", ".java") or path.name == "Makefile"
     }
 
 

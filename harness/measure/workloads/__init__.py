@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from harness.core.errors import UserError
 from harness.measure.workloads.allocator import Allocator
+from harness.measure.workloads.balloon import BalloonLoad
 from harness.measure.workloads.churn import Churn
 from harness.measure.workloads.common_ops import Common
 from harness.measure.workloads.declared import Declared
@@ -31,6 +32,7 @@ _KNOWN: tuple[Workload, ...] = (
     Allocator(),
     Redis(),
     RuntimeLoad(),
+    BalloonLoad(),
     Micro(),
     Churn(),
     Piecewise(),
