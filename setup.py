@@ -16,7 +16,7 @@ BUILTIN = {
     "kernel/config": ("*.config",),
     "kernel/patches/compat": ("*.toml", "*.patch"),
     "guest": (
-        "Makefile", "*.c", "*.h", "*.sh", "*.go", "*.java", "model/*.[ch]", "plugin/*.[ch]",
+        "Makefile", "*.c", "*.h", "*.sh", "*.py", "*.go", "*.java", "model/*.[ch]", "plugin/*.[ch]",
         "races/*.[ch]", "suites/*",
     ),
 }
