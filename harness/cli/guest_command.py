@@ -136,7 +136,7 @@ def run(
             name, source=source, smp=smp, memory=memory, append=append or "", accel=accel
         )))
         return
-    files = _files(push) + (_executables(lab.programs()) if programs else [])
+    files = _files(push) + (_programs(lab.programs()) if programs else [])
     keeper = _keeper(lab, name, dump, memory, source)
     session = lab.boot(
         name, smp=smp, memory=memory, append=f"{append or ''}{FREEZE if dump else ''}",
@@ -207,8 +207,9 @@ def _files(push: list[Path] | None) -> list[Path]:
     return list(push or [])
 
 
-def _executables(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.iterdir()) if p.is_file() and p.stat().st_mode & 0o100]
+def _programs(folder: Path) -> list[Path]:
+    """Those that run, and the sources that a script compiles in the guest."""
+    return [p for p in sorted(folder.iterdir()) if p.is_file() and p.suffix != ".log"]
 
 
 def _push(session: Session, files: list[Path]) -> None:
