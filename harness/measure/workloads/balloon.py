@@ -59,7 +59,9 @@ class BalloonLoad(TypedWorkload[BalloonParams]):
 
     name = "balloon"
     title = "a QEMU whose memory a virtio-balloon takes away, twice"
-    metrics = (*watched(), *PEAKS, *marked(EMPTIED, "after the first inflation"))
+    metrics = (
+        *watched(wanders=True), *PEAKS, *marked(EMPTIED, "after the first inflation"),
+    )
     usual: ClassVar[Settings] = {"unit": [*get_args(Unit)]}
     model = BalloonParams
 
