@@ -84,7 +84,7 @@ MUTANTS = [
     # On debian-7.3. The first two are bugs that upstream's PT_RECLAIM was released with.
     Mutant("break-unseen", 0, "dontneed-refill", smp=4, family="mutant-reclaim"),
     Mutant("collapse-unlocked", 0, "thp", smp=4, family="mutant-reclaim"),
-    Mutant("before-rmaps", 0, "dontneed-truncate", smp=4, family="mutant-reclaim"),
+    Mutant("before-rmaps", 0, "dontneed-direct", smp=4, family="mutant-reclaim"),
     Mutant("hint-believed", 0, "dontneed-fault", family="mutant-reclaim"),
     Mutant("move-unchecked", 0, "mremap-neighbour", smp=4, family="mutant-reclaim"),
 ]
