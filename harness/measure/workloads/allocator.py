@@ -42,7 +42,7 @@ from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
 from harness.machine.session import Session
 from harness.measure.workloads.vmpte import FAULT_S
-from harness.measure.workloads.watching import TABLES_SLACK_KB, watch, watched
+from harness.measure.workloads.watching import PEAKS, watch, watched, with_peaks
 from harness.measure.workloads.workload import (
     CellParams,
     Context,
@@ -59,15 +59,7 @@ ALLOCATORS = ("glibc", "jemalloc", "tcmalloc")
 LOW_PCT = (0, 5)  # everything goes; or what stays pins a page in nearly every table
 OBJECT_BYTES = 3000  # mean of guest/allocator.c's distribution
 OPERATION_S = 6e-6  # of a malloc or free with its bookkeeping under TCG
-MEMORY = ("VmPTE", "VmSize")
 
-
-PEAKS = (
-    Metric(name="VmPTE_peak", unit="kB", kind="memory", better="less", slack=TABLES_SLACK_KB,
-           headline=True, label="peak of the process's page tables"),
-    Metric(name="VmSize_peak", unit="kB", kind="memory",
-           label="peak of the address space"),
-)
 OPERATIONS = (
     Metric(name="operations_per_second", unit="operations/s", kind="cost", better="more",
            headline=True, label="operations a second"),
@@ -164,32 +156,11 @@ class Allocator(TypedWorkload[AllocatorParams]):
         patience = 60.0 + 5.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
         for repeat in range(context.repeat):
             log = AllocatorLog(session, chosen.library, repeat)
-            peaks = Peaks()
-            yield from peaks.of(watch(
+            yield from with_peaks(repeat, watch(
                 session, command, self.name, context, repeat=repeat, deadline=Deadline(patience),
                 on_line=log.line,
             ))
-            yield from peaks.measurements(repeat)
             yield from log.sums(session.accel)
-
-
-class Peaks:
-    """The highest value seen of what the kernel keeps no high-water mark of."""
-
-    def __init__(self) -> None:
-        self.highest: dict[str, float] = {}
-
-    def of(self, measurements: Iterator[Measurement]) -> Iterator[Measurement]:
-        """Pass them on, remember the highest."""
-        for one in measurements:
-            if one.metric in MEMORY:
-                self.highest[one.metric] = max(one.value, self.highest.get(one.metric, 0.0))
-            yield one
-
-    def measurements(self, repeat: int) -> Iterator[Measurement]:
-        """``VmPTE_peak`` and so on, in kB."""
-        for metric, value in self.highest.items():
-            yield Measurement(f"{metric}_peak", value, "kB", repeat)
 
 
 class AllocatorLog:

@@ -24,9 +24,8 @@ from pydantic import Field
 
 from harness.core.deadline import Deadline
 from harness.machine.session import Session
-from harness.measure.workloads.allocator import PEAKS, Peaks
 from harness.measure.workloads.vmpte import FAULT_S
-from harness.measure.workloads.watching import marked, watch, watched
+from harness.measure.workloads.watching import PEAKS, marked, watch, watched, with_peaks
 from harness.measure.workloads.workload import (
     CellParams,
     Context,
@@ -92,9 +91,7 @@ class BalloonLoad(TypedWorkload[BalloonParams]):
         context.keep("command", command + "\n")
         patience = 120.0 + 10.0 * self.estimate(cell, session.accel) + session.scaled(20.0)
         for repeat in range(context.repeat):
-            peaks = Peaks()
-            yield from peaks.of(watch(
+            yield from with_peaks(repeat, watch(
                 session, command, self.name, context, repeat=repeat, deadline=Deadline(patience),
                 marks=[EMPTIED],
             ))
-            yield from peaks.measurements(repeat)

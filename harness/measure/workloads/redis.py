@@ -29,8 +29,8 @@ from pydantic import Field
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
 from harness.machine.session import Session
-from harness.measure.workloads.allocator import OPERATIONS, PEAKS, Peaks, check_library
-from harness.measure.workloads.watching import marked, watch, watched
+from harness.measure.workloads.allocator import OPERATIONS, check_library
+from harness.measure.workloads.watching import PEAKS, marked, watch, watched, with_peaks
 from harness.measure.workloads.workload import (
     CellParams,
     Context,
@@ -102,12 +102,11 @@ class Redis(TypedWorkload[RedisParams]):
         context.keep("command", command + "\n")
         patience = 60.0 + 10.0 * self.estimate(cell, session.accel) + session.scaled(10.0)
         for repeat in range(context.repeat):
-            log, peaks = RedisLog(session, repeat), Peaks()
-            yield from peaks.of(watch(
+            log = RedisLog(session, repeat)
+            yield from with_peaks(repeat, watch(
                 session, command, self.name, context, repeat=repeat, deadline=Deadline(patience),
                 on_line=log.line, marks=[EMPTIED],
             ))
-            yield from peaks.measurements(repeat)
             yield from log.sums(session.accel)
 
 

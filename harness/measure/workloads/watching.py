@@ -18,10 +18,17 @@ from harness.records.workloads import Metric
 
 STATUS_FIELDS = ("VmSize", "VmRSS", "VmPTE")
 MARKED = ("VmPTE", "VmRSS")
+PEAKED = ("VmPTE", "VmSize")
 END = "--end--"
 SAMPLE_EVERY_S = 0.05  # at first; the interval grows so that a long loop gives some 200 points
 TABLES_SLACK_KB = 8.0  # a stack or a mapping may lie across two tables
 RSS_SLACK_KB = 256.0  # a task adds 64 faults to its mm's counter at a time, until 6.2
+PEAKS = (
+    Metric(name="VmPTE_peak", unit="kB", kind="memory", better="less", slack=TABLES_SLACK_KB,
+           headline=True, label="peak of the process's page tables"),
+    Metric(name="VmSize_peak", unit="kB", kind="memory",
+           label="peak of the address space"),
+)
 
 
 def watched(*, wanders: bool = False) -> tuple[Metric, ...]:
@@ -108,6 +115,20 @@ def watch(
     probe.close(deadline)
     if process.wait(deadline) != 0:
         raise InfrastructureError(f"{name} failed", excerpt=process.stderr)
+
+
+def with_peaks(repeat: int, measurements: Iterator[Measurement]) -> Iterator[Measurement]:
+    """Those of :func:`watch`, then the highest of what the kernel keeps no high-water mark of.
+
+    ``VmPTE_peak`` and ``VmSize_peak`` in kB, as :data:`PEAKS` declares them.
+    """
+    highest: dict[str, float] = {}
+    for one in measurements:
+        if one.metric in PEAKED:
+            highest[one.metric] = max(one.value, highest.get(one.metric, 0.0))
+        yield one
+    for metric, value in highest.items():
+        yield Measurement(f"{metric}_peak", value, "kB", repeat)
 
 
 class Probe:

@@ -101,13 +101,6 @@ def test_rates_of_steps_and_of_the_whole() -> None:
     assert sums["instructions_per_operation"] == pytest.approx(2e7 / 330)
 
 
-def test_peaks() -> None:
-    peaks = allocator.Peaks()
-    series = [Measurement("VmPTE", v, "kB", 0, 0.1) for v in (4.0, 9.0, 5.0)]
-    assert list(peaks.of(iter(series))) == series
-    assert [(m.metric, m.value) for m in peaks.measurements(0)] == [("VmPTE_peak", 9.0)]
-
-
 def redis_log(*states: dict[str, Any]) -> redis.RedisLog:
     log = redis.RedisLog(fake(JEMALLOC), 0)
     for state in ({"pid": 1}, *states):

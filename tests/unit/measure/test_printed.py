@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import InfrastructureError
 from harness.measure.workloads import printed
+from harness.measure.workloads.declared import Declared
 from harness.project.workload_tables import WorkloadTable
 
 
@@ -56,6 +57,7 @@ def test_a_last_line_that_is_a_number_is_the_programs_own(
     ({"run": "./b", "parse": "regex",
       "metrics": [{"name": "ns", "unit": "ns", "pattern": "x"}]}, "one group"),
     ({"run": ""}, "at least 1 character"),
+    ({"run": "./b", "packages": ["two words"]}, "match pattern"),
 ])
 def test_a_table_that_cannot_work_is_refused(table: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
@@ -66,3 +68,8 @@ def test_braces_can_be_written() -> None:
     table = WorkloadTable(run="awk '{{print $1}}' {n}", params={"n": [1, 2]})
     assert table.placeholders() == ["n"]
     assert table.run.format(n=1) == "awk '{print $1}' 1"
+
+
+def test_a_table_brings_its_packages() -> None:
+    table = WorkloadTable(run="sqlite3 :memory: .exit", packages=["sqlite3"])
+    assert Declared("mine", table).packages({}) == ["sqlite3"]

@@ -11,7 +11,7 @@ import pytest
 from harness.core.deadline import Deadline
 from harness.core.errors import InfrastructureError
 from harness.machine.session import Session
-from harness.measure.workloads.watching import marked, parse_memory, watch
+from harness.measure.workloads.watching import marked, parse_memory, watch, with_peaks
 from harness.measure.workloads.workload import Context, Measurement
 from tests.places import DATA
 
@@ -99,3 +99,9 @@ def test_missing_field_is_an_error(field: str) -> None:
     text = (DATA / "vmpte-probe-2g-before.txt").read_text()
     with pytest.raises(InfrastructureError, match=field):
         parse_memory("\n".join(x for x in text.splitlines() if not x.startswith(field)))
+
+
+def test_peaks_come_last() -> None:
+    series = [Measurement("VmPTE", v, "kB", 0, 0.1) for v in (4.0, 9.0, 5.0)]
+    found = list(with_peaks(0, iter(series)))
+    assert found == [*series, Measurement("VmPTE_peak", 9.0, "kB", 0)]
